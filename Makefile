@@ -1,0 +1,38 @@
+# `make demo` and `make test` are all the set-up there is; each makes .venv on its first use.
+
+PYTHON ?= python3
+BIN := .venv/bin
+EVENTS ?= 1000000
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint format bench clean
+
+help: ## Show the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
+
+setup: .venv/ready ## Make the virtual environment
+
+.venv/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+demo: setup ## Fill an embedded PostgreSQL with a made-up app and run every job
+	$(BIN)/python cli.py demo
+
+test: setup lint ## Run everything that CI runs
+	$(BIN)/pytest
+
+lint: setup ## Check the style of the Python code
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: setup ## Put the Python code into its format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: setup ## Measure the jobs on EVENTS events (10 million take a few minutes to make)
+	$(BIN)/python -m bench $(EVENTS)
+
+clean: ## Remove everything that was made here, the embedded database too
+	rm -rf .venv .rollup target logs

@@ -1,0 +1,45 @@
+"""Make a database full of events to measure the jobs on."""
+
+from pathlib import Path
+
+import psycopg
+
+from dbt_project.source import create_source_tables
+
+INDEXED = """
+    alter table event_logs add primary key (id), add unique (event_id);
+    create index on event_logs (anonymous_user_id);
+    create index on event_logs (session_id);
+    create index on event_logs (event_name);
+    create index on event_logs (occurred_at);
+"""
+
+
+def generate(
+    conn: psycopg.Connection, *, events: int, users: int, days: int, experiments: int, as_of: str
+) -> None:
+    """Fill the empty database of `conn` (autocommit) with about `events` events.
+
+    Indexes are built after the rows, or ten million random keys would take half an hour.
+    """
+    create_source_tables(conn, "public")
+    for index in conn.execute(
+        "select indexname from pg_indexes where tablename = 'event_logs' and indexname !~ '_key$|_pkey$'"
+    ).fetchall():
+        conn.execute(f'drop index "{index[0]}"')
+    conn.execute(
+        "alter table event_logs drop constraint event_logs_pkey,"
+        " drop constraint event_logs_event_id_key"
+    )
+    for name, value in dict(
+        events=events, users=users, days=days, experiments=experiments, as_of=as_of
+    ).items():
+        conn.execute("select set_config(%s, %s, false)", [f"bench.{name}", str(value)])
+    conn.execute(
+        "set work_mem = '512MB'; set maintenance_work_mem = '1GB'; set jit = off;"
+        " set max_parallel_workers_per_gather = 0; set synchronous_commit = off"
+    )
+    conn.execute(Path(__file__).with_name("events.sql").read_text())
+    conn.execute(INDEXED)
+    conn.execute("vacuum analyze")
+    conn.execute("reset all")

@@ -1,0 +1,212 @@
+"""The command line of Analytics Rollups: `python cli.py`, or `rollup` when installed."""
+
+import atexit
+import gc
+import json
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+import psycopg
+
+from dbt_project import preflight, progress, report, run_log, runner
+from dbt_project.database import (
+    DatabaseError,
+    analytics_schema,
+    connect,
+    database,
+    dbt_environment,
+    source_schema,
+)
+from dbt_project.jobs import JOBS, selection
+from dbt_project.run_log import JobHeld, JobRun
+from dbt_project.runner import DbtFailed
+from dbt_project.source import SourceIncomplete, SourceNotEmpty
+from dbt_project.window import MAX_DAYS, Window, iso, parse_instant
+
+FAILED, HELD, INTERRUPTED = 1, 3, 130
+
+
+class Instant(click.ParamType):
+    name = "instant"
+
+    def convert(self, value, param, ctx):
+        try:
+            return parse_instant(value)
+        except ValueError:
+            self.fail(f"{value!r} is no ISO 8601 time such as 2026-11-24T12:00:00Z", param, ctx)
+
+
+@click.group(invoke_without_command=True)
+@click.option(
+    "--job",
+    "jobs",
+    type=click.Choice(JOBS),
+    multiple=True,
+    help="Run this job only; repeat for several. All of them by default.",
+)
+@click.option(
+    "--window-days",
+    type=click.IntRange(1, MAX_DAYS),
+    default=14,
+    show_default=True,
+    help="How many UTC days to recompute, today included.",
+)
+@click.option("--as-of", type=Instant(), help="Compute as if it were this moment.  [default: now]")
+@click.option("--dry-run", is_flag=True, help="Say what would run, and touch nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+@click.pass_context
+def cli(ctx, jobs, window_days, as_of, dry_run, as_json):
+    """Recompute the rollups of the last days from the app's event log.
+
+    DATABASE_URL names the database; without it an embedded PostgreSQL serves. Exits with 0 when
+    every model and test passed, 1 when one failed, 2 on bad usage, 3 when a job is running
+    already.
+    """
+    if ctx.invoked_subcommand:
+        return
+    window = Window(as_of or datetime.now(UTC), window_days)
+    wanted = selection(jobs or JOBS)
+    if dry_run:
+        _print_plan(window, wanted, as_json)
+        return
+    with _failures(as_json), database() as conninfo:
+        runs = _run(conninfo, window, wanted)
+    if as_json:
+        click.echo(json.dumps(report.summary(window, runs)))
+    else:
+        click.echo(report.summary_text(window, runs))
+    sys.exit(0 if all(run.ok for run in runs) else FAILED)
+
+
+@cli.command()
+@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print the rows as JSON.")
+def runs(limit, as_json):
+    """List the latest runs, newest first."""
+    with _failures(as_json), _connection() as conn:
+        rows = run_log.recent(conn, analytics_schema(), limit)
+    click.echo(json.dumps(rows, default=_plain) if as_json else report.runs_text(rows))
+
+
+@cli.command(context_settings={"ignore_unknown_options": True})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def dbt(arguments):
+    """Run any dbt command on the same database, as in: dbt -- build --select daily"""
+    with _failures(), _connection() as conn:
+        outcome = runner.dbt(arguments, dbt_environment(conn))
+    if outcome.exception:
+        click.echo(str(outcome.exception), err=True)
+    sys.exit(0 if outcome.success else FAILED)
+
+
+@cli.command()
+def demo():
+    """Fill an empty database with a made-up app and run every job on it."""
+    from dbt_project.demo import fill
+
+    window = Window(datetime.now(UTC), 45)
+    live = sys.stderr.isatty()
+    with _failures(), database() as conninfo:
+        with (
+            closing(connect(conninfo)) as conn,
+            progress.counted("Making events", live) as advance,
+        ):
+            fill(conn, source_schema(), window.as_of, progress=advance)
+        runs = _run(conninfo, window, JOBS)
+        with closing(connect(conninfo)) as conn:
+            latest = report.latest_days(conn, analytics_schema())
+    click.echo(f"{latest}\n\n{report.summary_text(window, runs)}")
+    sys.exit(0 if all(run.ok for run in runs) else FAILED)
+
+
+@cli.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def load(file):
+    """Load events from a CSV or NDJSON FILE into the source tables: all of them, or none."""
+    from dbt_project.load import AlreadyLoaded, BadFile, load
+
+    with (
+        _failures(also=(AlreadyLoaded, BadFile)),
+        database() as conninfo,
+        closing(connect(conninfo)) as conn,
+        progress.counted("Loading", sys.stderr.isatty()) as advance,
+    ):
+        loaded = load(conn, source_schema(), file, progress=advance)
+    click.echo(
+        f"Loaded {loaded.events:,} events of {loaded.users:,} users,"
+        f" {iso(loaded.first_at)} to {iso(loaded.last_at)}."
+    )
+
+
+def _run(conninfo: str, window: Window, jobs: tuple[str, ...]) -> list[JobRun]:
+    # dbt makes a great many objects that live as long as this process, which is short.
+    gc.disable()
+    atexit.register(gc.freeze)
+    for stop in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(stop, signal.default_int_handler)
+    with closing(connect(conninfo, autocommit=True)) as conn:
+        preflight.check(conn, source_schema(), analytics_schema())
+        run_log.create(conn, analytics_schema())
+        with (
+            run_log.held(conninfo, conn, analytics_schema(), jobs, window) as job_runs,
+            progress.steps_shown(sys.stderr.isatty()) as on_step,
+        ):
+            runner.build(job_runs, window, dbt_environment(conn), on_step)
+    return job_runs
+
+
+@contextmanager
+def _connection() -> Iterator[psycopg.Connection]:
+    with database() as conninfo, closing(connect(conninfo, autocommit=True)) as conn:
+        yield conn
+
+
+@contextmanager
+def _failures(as_json: bool = False, also: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+    """Turn what can go wrong into a sentence on stderr and an exit status."""
+    expected = (DatabaseError, DbtFailed, SourceIncomplete, SourceNotEmpty, psycopg.Error, *also)
+    try:
+        yield
+    except JobHeld as error:
+        _fail(error, HELD, as_json)
+    except expected as error:
+        _fail(error, FAILED, as_json)
+    except (KeyboardInterrupt, click.Abort):
+        _fail("Stopped. The run log says FAILED; what was not finished was rolled back.",
+              INTERRUPTED, as_json)  # fmt: skip
+
+
+def _fail(error: object, status: int, as_json: bool) -> None:
+    message = str(error).strip()
+    click.echo(f"Error: {message}", err=True)
+    if as_json:
+        click.echo(json.dumps({"ok": False, "error": message}))
+    sys.exit(status)
+
+
+def _print_plan(window: Window, jobs: tuple[str, ...], as_json: bool) -> None:
+    plan = {
+        "jobs": list(jobs),
+        "as_of": iso(window.as_of),
+        "window_start": iso(window.start),
+        "window_end": iso(window.end),
+        "selectors": list(selection(jobs)),
+    }
+    if as_json:
+        click.echo(json.dumps(plan))
+        return
+    for name, value in plan.items():
+        click.echo(f"{name:<13}{', '.join(value) if isinstance(value, list) else value}")
+
+
+def _plain(value: object) -> str:
+    return iso(value) if isinstance(value, datetime) else str(value)
+
+
+if __name__ == "__main__":
+    cli()

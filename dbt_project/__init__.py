@@ -1,0 +1,5 @@
+"""Runs this repository's dbt project: jobs, window, database and run log."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent

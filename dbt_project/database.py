@@ -1,0 +1,123 @@
+"""One place that knows how to reach the database: DATABASE_URL, or an embedded PostgreSQL."""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.pq import Conninfo
+
+from dbt_project import embedded
+
+# Query parameters that Prisma reads and libpq refuses.
+PRISMA_PARAMETERS = {
+    "connection_limit",
+    "max_idle_connection_lifetime",
+    "pgbouncer",
+    "pool_timeout",
+    "schema",
+    "single_use_connections",
+    "socket_timeout",
+    "sslaccept",
+    "sslidentity",
+    "statement_cache_size",
+}
+CONNECT_TIMEOUT_S = 10
+
+
+class DatabaseError(Exception):
+    """The database cannot serve; the message is one sentence for a person, without a secret."""
+
+
+def analytics_schema() -> str:
+    return os.environ.get("ANALYTICS_SCHEMA") or "analytics"
+
+
+def source_schema() -> str:
+    return os.environ.get("SOURCE_SCHEMA") or "public"
+
+
+@contextmanager
+def database() -> Iterator[str]:
+    """Yield the conninfo of the database; an embedded server runs at least until the exit."""
+    url = os.environ.get("DATABASE_URL", "").strip()
+    if url:
+        yield parse_url(url)
+    else:
+        with embedded.server() as uri:
+            yield parse_url(uri)
+
+
+def parse_url(url: str) -> str:
+    """Return the libpq conninfo of a `postgres://` or `postgresql://` URL.
+
+    Raises DatabaseError when it is no such URL.
+    """
+    if not url.startswith(("postgresql://", "postgres://")):
+        raise DatabaseError("DATABASE_URL must start with postgresql:// or postgres://.")
+    base, _, query = url.partition("?")
+    options = [
+        option for option in query.split("&") if option.partition("=")[0] not in PRISMA_PARAMETERS
+    ]
+    try:
+        parameters = conninfo_to_dict(f"{base}?{'&'.join(options)}" if any(options) else base)
+    except psycopg.ProgrammingError as error:
+        # libpq quotes the part it could not read, which may be the password.
+        reason = re.sub(r'".*"', "a part of it", " ".join(str(error).split()))
+        raise DatabaseError(
+            f"DATABASE_URL cannot be read: {reason}. Percent-encode special characters in it."
+        ) from None
+    parameters.setdefault("connect_timeout", CONNECT_TIMEOUT_S)
+    parameters.setdefault("application_name", "analytics-rollups")
+    return make_conninfo("", **parameters)
+
+
+def connect(conninfo: str, *, autocommit: bool = False) -> psycopg.Connection:
+    """Open a connection that also works through a transaction-mode pooler.
+
+    Raises DatabaseError with a sentence that says what to do.
+    """
+    try:
+        # A pooler may hand the next transaction to a server that never saw the preparation.
+        return psycopg.connect(conninfo, autocommit=autocommit, prepare_threshold=None)
+    except psycopg.OperationalError as error:
+        raise DatabaseError(_unreachable(conninfo, error)) from None
+
+
+def dbt_environment(conn: psycopg.Connection) -> dict[str, str]:
+    """Return the environment variables that `profiles.yml.example` and libpq read.
+
+    They are libpq's own, taken from the open connection, so that a default (a socket's folder,
+    the login's name) is spelled out for dbt, which knows no defaults.
+    """
+    given = conninfo_to_dict(conn.info.dsn)
+    environment = {
+        option.envvar.decode(): str(given[option.keyword.decode()])
+        for option in Conninfo.get_defaults()
+        if option.envvar and given.get(option.keyword.decode()) is not None
+    }
+    environment |= {
+        "PGHOST": conn.info.host,
+        "PGPORT": str(conn.info.port),
+        "PGUSER": conn.info.user,
+        "PGDATABASE": conn.info.dbname,
+        "PGPASSWORD": conn.info.password,
+        "ANALYTICS_SCHEMA": analytics_schema(),
+        "SOURCE_SCHEMA": source_schema(),
+    }
+    return environment
+
+
+def _unreachable(conninfo: str, error: psycopg.OperationalError) -> str:
+    given = conninfo_to_dict(conninfo)
+    place = f"{given.get('host', 'the local socket')}:{given.get('port', 5432)}"
+    reason = " ".join(str(error).split()).rstrip(".")
+    if "password authentication failed" in reason or "no password supplied" in reason:
+        advice = "Check the user and the password in DATABASE_URL (percent-encode / @ : % in it)."
+    elif "does not exist" in reason:
+        advice = "Check the names in DATABASE_URL."
+    else:
+        advice = "Check that the server runs, that DATABASE_URL names it and that it lets you in."
+    return f"Cannot connect to {place}: {reason}. {advice}"

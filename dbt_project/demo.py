@@ -1,0 +1,177 @@
+"""A made-up fitness app: users, sessions and experiments to try the project with."""
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from operator import itemgetter
+from random import Random
+
+import psycopg
+from psycopg import sql
+
+from dbt_project import source
+
+DAY = timedelta(days=1)
+WEEKDAYS = (1.3, 1.1, 1.05, 1.0, 0.85, 0.65, 0.75)  # Monday first: good resolutions, then rest
+ASIDES = ("profile_viewed", "history_viewed", "settings_opened", "push_received", "plan_browsed")
+LOADED, STARTED = "workouts_default_loaded", "workout_started"
+RECEIVED_AT = source.EVENT_COLUMNS.index("received_at")
+ASSIGNED_AT = 4
+
+# id: (start, end) in days from the anchor, platforms, variants (id, name, weight; the first is
+# the control). Only "guided" changes what users do. The one that ended did so lately enough
+# for its last cohorts to show in a window of 14 days.
+EXPERIMENTS = {
+    "exp_first_workout": ((-60, None), ("ios", "android", "web"),
+                          [("A", "list", 0.5), ("B", "guided", 0.5)]),
+    "exp_rest_timer": ((-30, None), ("ios", "android"),
+                       [("A", "off", 0.34), ("B", "fixed", 0.33), ("C", "adaptive", 0.33)]),
+    "exp_streak_badge": ((-60, -10), ("ios", "android"),
+                         [("A", "hidden", 0.5), ("B", "shown", 0.5)]),
+}  # fmt: skip
+
+
+def session_events(rng: Random, lift: float) -> list[str]:
+    """Name one session's events; `lift` is the share of drop-outs that go on after all."""
+
+    def goes_on(chance: float) -> bool:
+        return rng.random() < chance + (1 - chance) * lift
+
+    names = ["app_opened" if rng.random() < 0.7 else "tab_opened"]
+    if rng.random() < 0.4:
+        names.append(rng.choice(ASIDES))
+    if goes_on(0.72):
+        names += rng.choice(([LOADED], [STARTED], [LOADED, STARTED]))
+        if goes_on(0.70):
+            names += ["exercise_logged"] * rng.randint(1, 6)
+            if goes_on(0.72):
+                names += ["session_submitted", "achievement_unlocked"][: 1 + goes_on(0.3)]
+    return names
+
+
+def session_starts(rng: Random, anchor: datetime, signup: int) -> Iterator[datetime]:
+    """Yield when one user opens the app, in order, from day `signup` (<= 0) to the anchor's."""
+    keenness = rng.uniform(0.5, 1.5)
+    for age in range(1 - signup):
+        midnight = anchor + (signup + age) * DAY
+        wish = keenness * WEEKDAYS[midnight.weekday()] * 0.62 * (1 + age) ** -0.33
+        if age == 0 or rng.random() < wish:
+            peaks = rng.choices(((7.2, 1.3), (18.0, 2.2)), (4, 6), k=1 + (rng.random() < 0.25))
+            for hour in sorted(rng.gauss(*peak) for peak in peaks):
+                yield midnight + timedelta(seconds=int(min(max(hour, 0.0), 23.5) * 3600))
+
+
+def assign(rng: Random, age: float, platform: str, assigned: dict[str, str]) -> list[str]:
+    """Update a user's {experiment: variant}, `age` days after the anchor; return the new ones."""
+    fresh = []
+    for test, ((start, end), platforms, variants) in EXPERIMENTS.items():
+        if age < start or (end is not None and age >= end):
+            assigned.pop(test, None)
+        # Some users are reached only a session or more after their first sight.
+        elif test not in assigned and platform in platforms and rng.random() < 0.93:
+            assigned[test] = rng.choices(variants, [weight for *_, weight in variants])[0][0]
+            fresh.append(test)
+    return fresh
+
+
+def event(user, session, nth, platform, version, name, occurred, received, frozen) -> tuple:
+    """Build one row in the order of EVENT_COLUMNS; `frozen` is the experiment map or None."""
+    known = json.dumps(frozen or {})
+    properties = '{"sets": 3}' if name == "exercise_logged" else "{}"
+    return (
+        *(f"evt_{session}-{nth}", f"client_{session}-{nth}", user, session, f"install_{user}"),
+        *(platform, version, name, occurred, received, received, properties, "{}"),
+        *(len(frozen or {}), known, known if frozen else None, 1),
+    )
+
+
+def simulate(rng: Random, anchor: datetime, users: int, days: int) -> tuple[list, list]:
+    """Return event rows and assignment rows of `days` days, the last of which is the anchor's."""
+    events, assignments = [], []
+    period = range(1 - days, 1)
+    growth = [(days + day / 2) * WEEKDAYS[(anchor + day * DAY).weekday()] for day in period]
+    for number, signup in enumerate(rng.choices(period, growth, k=users), start=1):
+        user, assigned = f"user_{number:05d}", {}
+        platform = rng.choices(("ios", "android", "web"), (55, 40, 5))[0]
+        for visit, clock in enumerate(session_starts(rng, anchor, signup), start=1):
+            age = (clock - anchor) / DAY
+            for test in assign(rng, age, platform, assigned):
+                row = (f"{user}-{test}", user, test, assigned[test], clock, 1, "{}")
+                assignments.append(row)
+            frozen = None if rng.random() < 0.03 else assigned  # some clients send no map
+            version = "2.3.0" if age < -30 else "2.4.1" if age < -12 else "2.5.0"
+            offline = rng.expovariate(1 / 4) * 3600 if rng.random() < 0.03 else 0.0
+            lift = 0.25 if assigned.get("exp_first_workout") == "B" else 0.0
+            for nth, name in enumerate(session_events(rng, lift), start=1):
+                seconds = offline + rng.lognormvariate(1.2, 0.8)
+                received = clock + timedelta(milliseconds=int(seconds * 1000))
+                origin = (user, f"{user}-{visit}", nth, platform, version)
+                events.append(event(*origin, name, clock, received, frozen))
+                pause = rng.expovariate(1 / 120 if name == "exercise_logged" else 1 / 12)
+                clock += timedelta(milliseconds=1 + int(pause * 1000))
+    return events, assignments
+
+
+def strays(rng: Random, now: datetime) -> Iterator[tuple]:
+    """Yield events of wrong device clocks: under 5 minutes ahead, far ahead, long past."""
+    ranges = {"soon": (20, 280), "ahead": (3_600, 4_000_000), "past": (-4e7, -1.6e7)}
+    for kind, seconds in ranges.items():
+        for number in range(1, 9):
+            user = f"clock_{kind}_{number}"
+            occurred = now + timedelta(seconds=int(rng.uniform(*seconds)))
+            received = now - timedelta(seconds=rng.randint(1, 60 if kind == "soon" else 90_000))
+            origin = (user, f"{user}-1", 1, "android", "2.3.0")
+            yield event(*origin, "app_opened", occurred, received, None)
+
+
+def experiment_rows(anchor: datetime) -> tuple[list[tuple], list[tuple]]:
+    """Return the rows of `experiments` and `experiment_variants`, all columns in DDL order."""
+    tests, arms = [], []
+    for test, ((start, end), platforms, variants) in EXPERIMENTS.items():
+        begin, finish = anchor + start * DAY, None if end is None else anchor + end * DAY
+        status = "ENDED" if finish else "RUNNING"
+        targeting = json.dumps({"platform": platforms, "min_version": "2.0.0"})
+        tests.append((test, status, begin, finish, targeting, 1, begin, finish or begin))
+        for nth, (variant, name, weight) in enumerate(variants):
+            arms.append((f"{test}-{variant}", test, variant, name, nth == 0, weight, "{}", begin))
+    return tests, arms
+
+
+def fill(
+    conn: psycopg.Connection,
+    schema: str,
+    now: datetime,
+    *,
+    users: int = 3000,
+    days: int = 45,
+    seed: int = 7,
+    progress: Callable[[int, int], object] | None = None,
+) -> int:
+    """Create the source tables in `schema`, fill them, and return the number of events.
+
+    The app's `days` UTC days end with the day of `now` (an aware time), of which only what was
+    received by `now` is written; the rest hangs on `users`, `days`, `seed` and that day alone.
+    `progress(done, total)` counts events. One transaction does it all, the caller's if one is
+    open. Raises SourceNotEmpty, with nothing written, when any source table exists.
+    """
+    if now.tzinfo is None:
+        raise ValueError("now needs a time zone")
+    now = now.astimezone(UTC).replace(microsecond=0)
+    anchor = now.replace(hour=0, minute=0, second=0)
+    with conn.transaction():
+        if existing := source.existing_source_tables(conn, schema):
+            raise source.SourceNotEmpty(existing)
+        source.create_source_tables(conn, schema)
+        events, assignments = simulate(Random(seed), anchor, users, days)
+        events = [row for row in events if row[RECEIVED_AT] <= now]
+        # They follow `now`, so they draw from a generator of their own and move nothing else.
+        events += strays(Random(seed + 1), now)
+        events.sort(key=itemgetter(RECEIVED_AT))
+        assignments = [row for row in assignments if row[ASSIGNED_AT] <= now]
+        tick = progress and (lambda done: progress(done, len(events)))
+        loads = zip(source.TABLES, (events, assignments, *experiment_rows(anchor)), strict=True)
+        for table, rows in loads:
+            name = sql.Identifier(schema, table)
+            source.copy_rows(conn, name, rows, tick if table == "event_logs" else None)
+            conn.execute(sql.SQL("analyze {}").format(name))
+    return len(events)

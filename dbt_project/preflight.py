@@ -1,0 +1,50 @@
+"""Looks before a run leaps: what is missing is said in one sentence, with nothing written."""
+
+import psycopg
+
+from dbt_project.database import DatabaseError
+from dbt_project.source import TABLES, existing_source_tables
+
+
+def check(conn: psycopg.Connection, source_schema: str, analytics_schema: str) -> None:
+    """Raise DatabaseError unless the source can be read and the analytics schema written."""
+    missing = sorted(set(TABLES) - set(existing_source_tables(conn, source_schema)))
+    if missing:
+        raise DatabaseError(
+            f"The source tables {', '.join(missing)} are not in schema {source_schema} of database"
+            f" {conn.info.dbname}. Point DATABASE_URL or SOURCE_SCHEMA at the app's tables, or try"
+            " `python cli.py demo` on an empty database."
+        )
+    role = conn.info.user
+    unreadable = [
+        table
+        for table in TABLES
+        if not _one(
+            conn,
+            "select has_schema_privilege(s.oid, 'usage') and has_table_privilege(t.oid, 'select')"
+            " from pg_class as t join pg_namespace as s on s.oid = t.relnamespace"
+            " where s.nspname = %s and t.relname = %s",
+            source_schema,
+            table,
+        )
+    ]
+    if unreadable:
+        raise DatabaseError(
+            f"Role {role} may not read {', '.join(unreadable)} in schema {source_schema}. Grant it"
+            " usage on the schema and select on the tables."
+        )
+    if not _one(
+        conn,
+        "select coalesce(has_schema_privilege(to_regnamespace(quote_ident(%s)), 'create'),"
+        " has_database_privilege(current_database(), 'create'))",
+        analytics_schema,
+    ):
+        raise DatabaseError(
+            f"Role {role} may not create tables in schema {analytics_schema}. Grant it create and"
+            " usage on that schema, or create on the database."
+        )
+
+
+def _one(conn: psycopg.Connection, query: str, *values: str) -> bool:
+    row = conn.execute(query, values).fetchone()
+    return bool(row and row[0])

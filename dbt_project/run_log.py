@@ -1,0 +1,190 @@
+"""The run log `rollup_runs`, and the lock that keeps two runs of a job apart.
+
+A run holds one transaction open from its start to its end, and in it an advisory lock per job.
+Locks of a transaction survive a transaction-mode pooler, and end with the process whatever
+ends it: a row that says RUNNING while nobody holds its lock is what a killed run left behind.
+"""
+
+import os
+import socket
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
+
+from dbt_project.database import DatabaseError, connect
+from dbt_project.window import Window
+
+ORPHANED = "The process was killed or lost its connection; the next run found that out."
+DDL = Path(__file__).with_name("run_log.sql")
+
+
+class JobHeld(Exception):
+    """Another run has the job; the message says who, and since when."""
+
+
+@dataclass
+class JobRun:
+    """What is known about one run of one job. The counts are of rows and of events."""
+
+    job_name: str
+    id: str = ""
+    rows_written: int = 0
+    ignored: dict[str, int] = field(default_factory=dict)
+    errors: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+    invocation_id: str | None = None
+
+    @property
+    def ok(self) -> bool:
+        return not self.errors
+
+    @property
+    def ignored_count(self) -> int:
+        return sum(self.ignored.values())
+
+
+def create(conn: psycopg.Connection, schema: str) -> None:
+    """Create the schema and the run log, or what they lack. `conn` must be in autocommit."""
+    with conn.transaction():
+        if not conn.execute("select to_regnamespace(quote_ident(%s))", [schema]).fetchone()[0]:
+            conn.execute(sql.SQL("create schema if not exists {}").format(sql.Identifier(schema)))
+        if _is_complete(conn, schema):
+            return
+        # Two first runs at once would both create the table; the second waits and finds it.
+        conn.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"{schema}:create"])
+        conn.execute("select set_config('search_path', quote_ident(%s), true)", [schema])
+        conn.execute(DDL.read_text())
+
+
+def _is_complete(conn: psycopg.Connection, schema: str) -> bool:
+    query = """
+        select count(*) = 1 from information_schema.columns
+        where table_schema = %s and table_name = 'rollup_runs' and column_name = 'holder'
+    """
+    return conn.execute(query, [schema]).fetchone()[0]
+
+
+@contextmanager
+def held(
+    conninfo: str, conn: psycopg.Connection, schema: str, jobs: Iterable[str], window: Window
+) -> Iterator[list[JobRun]]:
+    """Hold the jobs' locks, log them as RUNNING, and log how they ended on the way out.
+
+    Yields one JobRun per job for the caller to fill in. An exception that leaves the block
+    fails every job that had not failed yet. Raises JobHeld, with nothing logged, when another
+    run has one of the jobs. `conn` must be in autocommit.
+    """
+    with closing(connect(conninfo)) as lock:
+        for job in jobs:
+            _lock(lock, conn, schema, job)
+        runs = [_start(conn, schema, job, window) for job in jobs]
+        try:
+            yield runs
+        except BaseException as error:
+            for run in runs:
+                run.errors = run.errors or [f"{type(error).__name__}: {error}".rstrip(": ")]
+            raise
+        finally:
+            _finish(conninfo, conn, schema, runs)
+
+
+def _lock(lock: psycopg.Connection, conn: psycopg.Connection, schema: str, job: str) -> None:
+    # A session that idles in its transaction is what we want here, and a client that vanished
+    # from the network must not hold its locks for hours.
+    lock.execute(
+        """
+        select set_config(name, value, true)
+        from pg_settings
+        join (values
+            ('idle_in_transaction_session_timeout', '0'),
+            ('transaction_timeout', '0'),
+            ('tcp_keepalives_idle', '20'),
+            ('tcp_keepalives_interval', '5'),
+            ('tcp_keepalives_count', '3')
+        ) as wanted (name, value) using (name)
+        """
+    )
+    key = f"{schema}:{job}"
+    taken = lock.execute("select pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [key])
+    if taken.fetchone()[0]:
+        return
+    query = sql.SQL(
+        "select holder, started_at from {} where job_name = %s and status = 'RUNNING'"
+        " order by started_at desc limit 1"
+    ).format(_table(schema))
+    row = conn.execute(query, [job]).fetchone()
+    who = f"{row[0]} since {row[1]:%Y-%m-%d %H:%M:%S} UTC" if row else "a run that just started"
+    raise JobHeld(f"Job {job} is already running: {who}. Wait for it to end, or stop it.")
+
+
+def _start(conn: psycopg.Connection, schema: str, job: str, window: Window) -> JobRun:
+    with conn.transaction():
+        orphaned = sql.SQL(
+            "update {} set status = 'FAILED', finished_at = clock_timestamp(), error_text = %s"
+            " where job_name = %s and status = 'RUNNING'"
+        )
+        conn.execute(orphaned.format(_table(schema)), [ORPHANED, job])
+        started = sql.SQL(
+            "insert into {} (job_name, status, window_start, window_end, as_of, holder)"
+            " values (%s, 'RUNNING', %s, %s, %s, %s) returning id"
+        )
+        holder = f"process {os.getpid()} on {socket.gethostname()}"
+        row = conn.execute(
+            started.format(_table(schema)), [job, window.start, window.end, window.as_of, holder]
+        ).fetchone()
+    return JobRun(job, str(row[0]))
+
+
+def _finish(conninfo: str, conn: psycopg.Connection, schema: str, runs: list[JobRun]) -> None:
+    update = sql.SQL(
+        "update {} set status = %s, finished_at = clock_timestamp(), rows_written = %s,"
+        " ignored_count = %s, ignored_by_rule = %s, error_text = %s, dbt_invocation_id = %s"
+        " where id = %s and status = 'RUNNING'"
+    ).format(_table(schema))
+    values = [
+        (
+            "SUCCESS" if run.ok else "FAILED",
+            run.rows_written,
+            run.ignored_count,
+            Jsonb(run.ignored),
+            "\n\n".join(run.errors) or None,
+            run.invocation_id,
+            run.id,
+        )
+        for run in runs
+    ]
+    try:
+        written = _write(conn, update, values)
+    except psycopg.OperationalError:
+        # The server went away in the meantime; perhaps it is back.
+        with connect(conninfo, autocommit=True) as fresh:
+            written = _write(fresh, update, values)
+    if written < len(runs):
+        raise DatabaseError(
+            "This run lost its lock and another run took over; see `python cli.py runs`."
+        )
+
+
+def _write(conn: psycopg.Connection, update: sql.Composed, values: list[tuple]) -> int:
+    with conn.transaction():
+        return sum(conn.execute(update, row).rowcount for row in values)
+
+
+def recent(conn: psycopg.Connection, schema: str, limit: int) -> list[dict[str, Any]]:
+    """Return the latest runs, newest first, as dicts of columns; none when nothing ever ran."""
+    if not _is_complete(conn, schema):
+        return []
+    query = sql.SQL("select * from {} order by started_at desc, job_name limit %s")
+    with conn.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(query.format(_table(schema)), [limit]).fetchall()
+
+
+def _table(schema: str) -> sql.Identifier:
+    return sql.Identifier(schema, "rollup_runs")

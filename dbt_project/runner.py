@@ -1,0 +1,149 @@
+"""Runs dbt in this process and turns its events and results into job runs."""
+
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from dbt_project import ROOT
+from dbt_project.embedded import folder
+from dbt_project.jobs import ROLLUPS, jobs_of, selection
+from dbt_project.run_log import JobRun
+from dbt_project.window import Window
+
+QUIET = ("--log-level", "none", "--log-level-file", "debug", "--no-version-check")
+IGNORED = "ignored_events: "
+
+
+class DbtFailed(Exception):
+    """dbt could not even begin; the message is dbt's own."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A dbt node that starts (`status` is empty) or has ended."""
+
+    unique_id: str
+    name: str
+    kind: str
+    status: str = ""
+    seconds: float = 0.0
+    message: str = ""
+
+
+def dbt(arguments: Iterable[str], environment: Mapping[str, str], **options: Any) -> Any:
+    """Invoke dbt with the project's own profile; return its dbtRunnerResult.
+
+    `options` go to dbtRunner. The profile on disk holds no value, only names of variables.
+    """
+    from dbt.cli.main import dbtRunner  # takes a second to import
+
+    profiles = folder() / "profiles"
+    profiles.mkdir(parents=True, exist_ok=True)
+    (profiles / "profiles.yml").write_text((ROOT / "profiles.yml.example").read_text())
+    places = {"DBT_PROJECT_DIR": str(ROOT), "DBT_PROFILES_DIR": str(profiles)}
+    with _environment({**environment, **places}):
+        return dbtRunner(**options).invoke([*arguments])
+
+
+def build(
+    runs: list[JobRun],
+    window: Window,
+    environment: Mapping[str, str],
+    on_step: Callable[[Step], None],
+) -> None:
+    """Build the models of the jobs in `runs` and test them; fill in what came of each.
+
+    Raises DbtFailed when nothing was run, KeyboardInterrupt when the user stopped it.
+    """
+    jobs = tuple(run.job_name for run in runs)
+    parsed = dbt(["parse", "--no-write-json", *QUIET], environment)
+    if not parsed.success:
+        raise DbtFailed(str(parsed.exception))
+    ignored: dict[str, int] = {}
+
+    def on_event(event: Any) -> None:
+        for run in runs:
+            run.invocation_id = event.info.invocation_id
+        if event.info.name == "NodeStart":
+            on_step(_step(event.data.node_info))
+        elif event.info.name == "NodeFinished":
+            on_step(_step(event.data.node_info, event.data.run_result))
+        elif event.info.name == "JinjaLogInfo" and event.data.msg.startswith(IGNORED):
+            ignored.update(json.loads(event.data.msg.removeprefix(IGNORED)))
+
+    variables = {"as_of": window.as_of.isoformat(), "window_days": window.days}
+    # The manifest is handed on because dbt parses everything anew when --vars differ.
+    outcome = dbt(
+        [
+            "build",
+            "--select",
+            *selection(jobs),
+            "--exclude-resource-type",
+            "unit_test",
+            "--vars",
+            json.dumps(variables),
+            *QUIET,
+        ],
+        environment,
+        manifest=parsed.result,
+        callbacks=[on_event],
+    )
+    if outcome.result is None:
+        raise DbtFailed(str(outcome.exception))
+    _fill_in(runs, outcome.result, ignored)
+
+
+def _fill_in(runs: list[JobRun], outcome: Any, ignored: dict[str, int]) -> None:
+    by_name = {run.job_name: run for run in runs}
+    for run in runs:
+        run.ignored = dict(ignored)
+    built = set()
+    for result in outcome.results:
+        node = result.node
+        for job in jobs_of(node.fqn, tuple(by_name)):
+            run = by_name[job]
+            run.seconds += result.execution_time
+            if node.name == ROLLUPS[job]:
+                built.add(job)
+                run.rows_written = result.adapter_response.get("rows_affected") or 0
+            if result.status not in ("success", "pass", "warn", "no-op"):
+                run.errors.append(_problem(result))
+    for run in runs:
+        # dbt calls a selection that matches nothing a success.
+        if run.job_name not in built:
+            run.errors.append(f"dbt did not build {ROLLUPS[run.job_name]}.")
+
+
+def _step(info: Any, result: Any = None) -> Step:
+    return Step(
+        info.unique_id,
+        info.node_name,
+        info.resource_type,
+        status=info.node_status if result else "",
+        seconds=result.execution_time if result else 0.0,
+        message=result.message if result else "",
+    )
+
+
+def _problem(result: Any) -> str:
+    """Say which node failed, what the database said, and where the SQL is."""
+    node = result.node
+    lines = [f"{node.resource_type} {node.name}: {result.status}"]
+    lines += [line.strip() for line in (result.message or "").splitlines() if line.strip()]
+    if getattr(node, "compiled_path", None):
+        lines.append(f"SQL: {os.path.relpath(ROOT / node.compiled_path)}")
+    return "\n  ".join(lines)
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    before = dict(os.environ)
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)

@@ -1,0 +1,17 @@
+{#-
+    Run first in a rollup's transaction.
+
+    The lock makes two dbt runs of one model wait for each other, where they would double rows
+    or deadlock. It ends with the transaction, so it works behind a transaction-mode pooler.
+
+    The planner cannot know how many groups a day of an instant makes, and takes them for as
+    many as there are events. Left alone it sorts or spills what fits in memory. Its default
+    price of a random page is that of a spinning disk.
+-#}
+{% macro prepare_rollup() -%}
+    select pg_advisory_xact_lock(hashtextextended('{{ this }}', 0));
+    set local work_mem = '64MB';
+    set local enable_sort = off;
+    set local random_page_cost = 1.1;
+    set local jit = off
+{%- endmacro %}

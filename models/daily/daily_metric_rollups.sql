@@ -1,0 +1,168 @@
+with days as (
+
+    {{ window_spine() }}
+
+),
+
+user_days as (
+
+    select * from {{ ref('stg_user_days') }}
+
+),
+
+new_users as (
+
+    select * from {{ ref('stg_new_users') }}
+
+),
+
+events as (
+
+    select
+        {{ utc_midnight('occurred_at') }} as midnight,
+        event_name,
+        case
+            when isfinite(received_at)
+                then greatest(date_part('epoch', received_at - occurred_at), 0)
+        end as lag_seconds
+    from {{ source('app', 'event_logs') }}
+    where {{ valid_in_window('occurred_at') }}
+
+),
+
+-- The lags ride along with the counts, so that one pass over the events gives both.
+event_counts as (
+
+    select
+        {{ utc_day('midnight') }} as day,
+        event_name,
+        count(*) as event_count,
+        array_agg(lag_seconds) as lags
+    from events
+    group by midnight, event_name
+
+),
+
+active_users as (
+
+    select
+        {{ utc_day('midnight') }} as day,
+        count(*) as user_count
+    from user_days
+    group by midnight
+
+),
+
+cohorts as (
+
+    select
+        day,
+        count(*) as cohort_size,
+        count(*) filter (where is_logged_24h) as converted_users
+    from new_users
+    group by 1
+
+),
+
+submissions as (
+
+    select
+        day,
+        event_count
+    from event_counts
+    where event_name = 'session_submitted'
+
+),
+
+daily as (
+
+    select
+        days.day,
+        coalesce(active_users.user_count, 0) as dau,
+        coalesce(cohorts.cohort_size, 0) as cohort_size,
+        coalesce(cohorts.converted_users, 0) as converted_users,
+        coalesce(submissions.event_count, 0) as sessions_submitted,
+        lag.percentiles
+    from days
+    left join active_users on active_users.day = days.day
+    left join cohorts on cohorts.day = days.day
+    left join submissions on submissions.day = days.day
+    left join lateral (
+        select percentile_cont(array[0.5, 0.95]) within group (order by lag_seconds) as percentiles
+        from (
+            select unnest(event_counts.lags) as lag_seconds
+            from event_counts
+            where event_counts.day = days.day
+        ) as lags
+    ) as lag on true
+
+),
+
+overall as (
+
+    select
+        daily.day,
+        metric.metric_name,
+        'overall' as dimension_key,
+        metric.value,
+        metric.dimensions,
+        metric.horizon_days
+    from daily
+    cross join lateral (
+        values
+        ('dau', cast(dau as double precision), cast(null as jsonb), 0),
+        ('new_users', cohort_size, null, 0),
+        ('sessions_submitted', sessions_submitted, null, 0),
+        (
+            'logging_rate_24h',
+            {{ rate('converted_users', 'cohort_size') }},
+            jsonb_build_object('cohort_size', cohort_size, 'converted_users', converted_users),
+            1
+        ),
+        ('ingestion_lag_p50', coalesce(percentiles[1], 0), '{"unit": "seconds"}', 0),
+        ('ingestion_lag_p95', coalesce(percentiles[2], 0), '{"unit": "seconds"}', 0)
+    ) as metric (metric_name, value, dimensions, horizon_days)
+
+),
+
+by_name as (
+
+    select
+        event_counts.day,
+        'event_volume_by_name' as metric_name,
+        {{ dimension_key('event_counts.event_name') }} as dimension_key,
+        event_counts.event_count as value,
+        jsonb_build_object(
+            'event_name', event_counts.event_name,
+            'day', to_char(event_counts.day, 'YYYY-MM-DD')
+        ) as dimensions,
+        0 as horizon_days
+    from event_counts
+    inner join days on days.day = event_counts.day
+    where event_counts.event_name is not null
+
+),
+
+rollups as (
+
+    select * from overall
+    union all
+    select * from by_name
+
+),
+
+final as (
+
+    select
+        day,
+        metric_name,
+        dimension_key,
+        value,
+        dimensions,
+        {{ is_final('day', 'horizon_days') }} as is_final,
+        current_timestamp as computed_at
+    from rollups
+
+)
+
+select * from final

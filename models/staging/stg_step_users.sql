@@ -1,0 +1,22 @@
+with steps as (
+
+    select * from {{ ref('stg_funnel_steps') }}
+
+),
+
+step_users as (
+
+    select
+        {{ utc_midnight('events.occurred_at') }} as midnight,
+        steps.step_id,
+        events.anonymous_user_id,
+        coalesce(events.experiment_map, 'null') as experiment_map,
+        count(*) as event_count
+    from {{ source('app', 'event_logs') }} as events
+    inner join steps on steps.event_name = events.event_name
+    where {{ valid_in_window('events.occurred_at') }}
+    group by 1, 2, 3, 4
+
+)
+
+select * from step_users

@@ -1,0 +1,264 @@
+"""What the rollup tables must hold, worked out from source rows in plain Python.
+
+A second opinion on the SQL: tests feed both the same rows and compare. Made to be read, not to be
+fast. Datetimes are naive and mean UTC. A SQL null is None; an infinite timestamp is
+`datetime.max` or `datetime.min`. An event is a dict keyed by column name, as is every other row.
+"""
+
+import hashlib
+import math
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any
+
+Row = dict[str, Any]
+History = list[Row]  # one user's valid events, oldest first
+Key = tuple[date, str, str] | tuple[date, str, str, str]
+Metric = tuple[float, Row | None, bool]  # value, dimensions, is_final
+Count = tuple[str | None, str | None, int, int, bool]  # experiment, variant, users, events, final
+
+NONE, DAY, WEEK = timedelta(0), timedelta(days=1), timedelta(days=7)
+
+
+@dataclass
+class Source:
+    """The four source tables. `experiment_map` is decoded JSON (`parse_float=Decimal` is exact)."""
+
+    events: list[Row] = field(default_factory=list)
+    assignments: list[Row] = field(default_factory=list)
+    experiments: list[Row] = field(default_factory=list)
+    variants: list[Row] = field(default_factory=list)
+
+
+def window(now: datetime, window_days: int) -> tuple[datetime, datetime]:
+    """The run's half-open range [start, end): two midnights, `window_days` days apart."""
+    if not 1 <= window_days <= 180:
+        raise ValueError(f"window_days must be 1..180, got {window_days}")
+    end = midnight_after(now.date())
+    return end - window_days * DAY, end
+
+
+def daily(source: Source, now: datetime, window_days: int) -> dict[Key, Metric]:
+    """(day, metric_name, dimension_key) -> (value, dimensions, is_final); lags are in seconds."""
+    rows: dict[Key, Metric] = {}
+    users = list(histories(source, now).values())
+    for day, events in events_by_day(source, now, window_days).items():
+        new = [user for user in users if first_seen(user).date() == day]
+        converted = sum(sessions_within(DAY, user) > 0 for user in new)
+        lags = [lag for lag in map(lag_seconds, events) if lag is not None]
+        volumes = Counter(e["event_name"] for e in events if e["event_name"] is not None)
+        rate = {"cohort_size": len(new), "converted_users": converted}
+        metrics = {
+            "dau": (distinct_users(events), None, NONE),
+            "new_users": (len(new), None, NONE),
+            "sessions_submitted": (volumes["session_submitted"], None, NONE),
+            "logging_rate_24h": (share(converted, len(new)), rate, DAY),
+            "ingestion_lag_p50": (percentile(lags, 0.5), {"unit": "seconds"}, NONE),
+            "ingestion_lag_p95": (percentile(lags, 0.95), {"unit": "seconds"}, NONE),
+        }
+        for name, (value, dimensions, wait) in metrics.items():
+            rows[day, name, "overall"] = (float(value), dimensions, is_final(day, wait, now))
+        for name, count in volumes.items():
+            dimensions = {"event_name": name, "day": day.isoformat()}
+            volume = (float(count), dimensions, is_final(day, NONE, now))
+            rows[day, "event_volume_by_name", shortened(name)] = volume
+    return rows
+
+
+def experiment(source: Source, now: datetime, window_days: int) -> dict[Key, Metric]:
+    """(day, experiment_id, variant_id, metric_name) -> (value, dimensions, is_final)."""
+    rows: dict[Key, Metric] = {}
+    start, _ = window(now, window_days)
+    in_scope = {row["experiment_id"] for row in source.experiments if is_in_scope(row, start)}
+    users = histories(source, now)
+    for variant in source.variants:
+        pair = (variant["experiment_id"], variant["variant_id"])
+        if pair[0] not in in_scope:
+            continue
+        mine = [a for a in source.assignments if (a["experiment_id"], a["variant_id"]) == pair]
+        dates = [a["assigned_at"] for a in mine if a["assigned_at"] is not None]
+        names = {a["anonymous_user_id"] for a in mine}
+        members = [user for name, user in users.items() if name in names]
+        for day in window_dates(now, window_days):
+            cohort = [user for user in members if first_seen(user).date() == day]
+            converted = sum(sessions_within(DAY, user) > 0 for user in cohort)
+            size = {"day": day.isoformat(), "cohort_size": len(cohort)}
+            rate = size | {"converted_users": converted}
+            assigned = sum(assigned_at < midnight_after(day) for assigned_at in dates)
+            sessions = sum(sessions_within(WEEK, user) for user in cohort)
+            metrics = {
+                "users_assigned": (assigned, size, NONE),
+                "users_active_d1": (sum(map(was_active_d1, cohort)), size, DAY),
+                "sessions_submitted_d7": (sessions, size, WEEK),
+                "logging_rate_24h_by_variant": (share(converted, len(cohort)), rate, DAY),
+            }
+            for name, (value, dimensions, wait) in metrics.items():
+                rows[day, *pair, name] = (float(value), dimensions, is_final(day, wait, now))
+    return rows
+
+
+def funnel(
+    source: Source, now: datetime, window_days: int, steps: list[tuple[str, str, str]]
+) -> dict[Key, Count]:
+    """(day, funnel_name, step_name, dimension_key) -> (experiment, variant, users, events, final).
+
+    `steps` holds (funnel_name, step_name, event_name), one entry per event name of a step.
+    """
+    rows: dict[Key, Count] = {}
+    for day, events in events_by_day(source, now, window_days).items():
+        final = is_final(day, NONE, now)
+        for step in {(funnel_name, step_name) for funnel_name, step_name, _ in steps}:
+            names = {name for *its_step, name in steps if tuple(its_step) == step}
+            hits = [event for event in events if event["event_name"] in names]
+            rows[day, *step, "overall"] = (None, None, distinct_users(hits), len(hits), final)
+            for pair in {pair for event in hits for pair in mapped_pairs(event)}:
+                its = [event for event in hits if pair in mapped_pairs(event)]
+                counts = (*pair, distinct_users(its), len(its), final)
+                rows[day, *step, pair_key(*pair)] = counts
+    return rows
+
+
+def ignored(source: Source, now: datetime, window_days: int) -> int:
+    """How many invalid events have either of their two timestamps inside the window."""
+    start, end = window(now, window_days)
+
+    def inside(moment: datetime | None) -> bool:
+        return moment is not None and start <= moment < end
+
+    invalid = [event for event in source.events if not is_valid(event, now)]
+    return sum(inside(event["occurred_at"]) or inside(event["received_at"]) for event in invalid)
+
+
+def merge(
+    before: dict[Key, Any], fresh: dict[Key, Any], source: Source, now: datetime, window_days: int
+) -> dict[Key, Any]:
+    """A table's rows after a run, from those it had and those just computed.
+
+    A day that ends before the source's history begins is only ever added to. A source without a
+    single valid event has no history at all, so then that goes for every day.
+    """
+    moments = [event["occurred_at"] for event in valid_events(source, now)]
+    history_begins = min(moments, default=datetime.max)
+    days = window_dates(now, window_days)
+    rewritten = {day for day in days if midnight_after(day) > history_begins}
+    return fresh | {key: row for key, row in before.items() if key[0] not in rewritten}
+
+
+# The rules that the tables share.
+
+
+def is_valid(event: Row, now: datetime) -> bool:
+    """Whether it happened at most 180 days ago and at most 5 minutes from now, both included."""
+    moment = event["occurred_at"]
+    return moment is not None and now - 180 * DAY <= moment <= now + timedelta(minutes=5)
+
+
+def valid_events(source: Source, now: datetime) -> list[Row]:
+    return [event for event in source.events if is_valid(event, now)]
+
+
+def histories(source: Source, now: datetime) -> dict[str, History]:
+    """Every user that has a valid event: id -> events."""
+    users: dict[str, History] = defaultdict(list)
+    for event in sorted(valid_events(source, now), key=lambda event: event["occurred_at"]):
+        if event["anonymous_user_id"] is not None:
+            users[event["anonymous_user_id"]].append(event)
+    return users
+
+
+def first_seen(user: History) -> datetime:
+    return user[0]["occurred_at"]
+
+
+def sessions_within(reach: timedelta, user: History) -> int:
+    """Sessions submitted from the first moment on, that one and the last one included."""
+    moments = [event["occurred_at"] for event in user if event["event_name"] == "session_submitted"]
+    return sum(first_seen(user) <= moment <= first_seen(user) + reach for moment in moments)
+
+
+def was_active_d1(user: History) -> bool:
+    """Whether there is a later event, the first moment not included, within a day."""
+    return any(first_seen(user) < e["occurred_at"] <= first_seen(user) + DAY for e in user)
+
+
+def events_by_day(source: Source, now: datetime, window_days: int) -> dict[date, list[Row]]:
+    """Valid events of each day of the window, an empty list where there are none."""
+    days: dict[date, list[Row]] = {day: [] for day in window_dates(now, window_days)}
+    for event in valid_events(source, now):
+        if event["occurred_at"].date() in days:
+            days[event["occurred_at"].date()].append(event)
+    return days
+
+
+def window_dates(now: datetime, window_days: int) -> list[date]:
+    start, _ = window(now, window_days)
+    return [start.date() + n * DAY for n in range(window_days)]
+
+
+def midnight_after(day: date) -> datetime:
+    return datetime.combine(day, time()) + DAY
+
+
+def is_final(day: date, wait: timedelta, now: datetime) -> bool:
+    return now >= midnight_after(day) + wait
+
+
+def is_in_scope(experiment_row: Row, window_start: datetime) -> bool:
+    if experiment_row["status"] in ("PAUSED", "ENDED"):
+        return experiment_row["end_at"] is not None and experiment_row["end_at"] >= window_start
+    return experiment_row["status"] == "RUNNING"
+
+
+def distinct_users(events: list[Row]) -> int:
+    return len({event["anonymous_user_id"] for event in events} - {None})
+
+
+def share(part: int, whole: int) -> float:
+    return part / whole if whole else 0.0
+
+
+def lag_seconds(event: Row) -> float | None:
+    """From happening to arrival, at least 0; None if the arrival is unknown or infinite."""
+    if event["received_at"] in (None, datetime.max, datetime.min):
+        return None
+    return max((event["received_at"] - event["occurred_at"]).total_seconds(), 0.0)
+
+
+def percentile(values: list[float], fraction: float) -> float:
+    """PostgreSQL's percentile_cont: between the two nearest values, in proportion; 0 of none."""
+    if not values:
+        return 0.0
+    position = fraction * (len(values) - 1)
+    low, high = (sorted(values)[end(position)] for end in (math.floor, math.ceil))
+    return low + (position - math.floor(position)) * (high - low)
+
+
+def mapped_pairs(event: Row) -> list[tuple[str, str]]:
+    """The (experiment_id, variant_id) pairs that the event itself carries."""
+    mapping = event["experiment_map"]
+    if not isinstance(mapping, dict):
+        return []
+    pairs = [(key, scalar_text(value)) for key, value in mapping.items()]
+    return [(key, text) for key, text in pairs if text is not None]
+
+
+def scalar_text(value: Any) -> str | None:
+    """A JSON string, boolean or number (without exponent, as jsonb has it) as text; else None."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float | Decimal):
+        return format(Decimal(str(value)), "f")
+    return value if isinstance(value, str) else None
+
+
+def pair_key(*ids: str) -> str:
+    return shortened(":".join(part.replace("%", "%25").replace(":", "%3A") for part in ids))
+
+
+def shortened(text: str) -> str:
+    """The text, or if it is over 200 characters its beginning and a hash: 245 characters."""
+    if len(text) <= 200:
+        return text
+    return text[:180] + "~" + hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,269 @@
+"""The made-up app: the same every time, believable, and never mixed into real data."""
+
+from datetime import UTC, datetime, timedelta, timezone
+from itertools import pairwise
+
+import pytest
+
+from dbt_project import demo, source
+
+NOW = datetime(2026, 11, 24, 15, 30, tzinfo=UTC)
+SMALL = {"users": 200, "days": 30}
+PEOPLE = "anonymous_user_id not like 'clock%'"
+
+
+def one(db, query):
+    return db.execute(query).fetchone()[0]
+
+
+def checksum(db, schema, where="true"):
+    """md5 over all rows of the four tables, in an order of their own."""
+    sums = []
+    for table in source.TABLES:
+        only = where if table == "event_logs" else "true"
+        rows = f'from "{schema}".{table} as t where {only}'
+        sums.append(one(db, f"select md5(string_agg(t::text, chr(10) order by t::text)) {rows}"))
+    return sums
+
+
+@pytest.fixture
+def filled(db):
+    demo.fill(db, "public", NOW, **SMALL)
+    return db
+
+
+def test_returns_the_number_of_events(db):
+    assert demo.fill(db, "public", NOW, **SMALL) == one(db, "select count(*) from event_logs")
+
+
+def test_default_size_is_a_six_figure_number_of_events(db):
+    told = []
+    total = demo.fill(db, "public", NOW, progress=lambda *call: told.append(call))
+    assert 100_000 <= total <= 200_000
+    assert one(db, "select count(distinct anonymous_user_id) from event_logs") > 2_500
+    assert len(told) > 20 and told == sorted(told) and told[-1] == (total, total)
+
+
+def test_same_seed_and_day_give_the_same_rows(db):
+    for schema, seed in (("one", 7), ("two", 7), ("other", 8)):
+        demo.fill(db, schema, NOW, seed=seed, **SMALL)
+    assert checksum(db, "one") == checksum(db, "two")
+    assert checksum(db, "one") != checksum(db, "other")
+
+
+def test_the_zone_of_now_does_not_matter(db):
+    demo.fill(db, "one", NOW, **SMALL)
+    demo.fill(db, "two", NOW.astimezone(timezone(timedelta(hours=-9))), **SMALL)
+    assert checksum(db, "one") == checksum(db, "two")
+
+
+def test_session_time_zone_does_not_matter(db):
+    demo.fill(db, "one", NOW, **SMALL)
+    db.execute("set time zone 'Asia/Kolkata'")
+    demo.fill(db, "two", NOW, **SMALL)
+    assert checksum(db, "one") == checksum(db, "two")
+
+
+def test_a_later_hour_adds_events_and_moves_none(db):
+    demo.fill(db, "early", NOW.replace(hour=9), **SMALL)
+    demo.fill(db, "late", NOW.replace(hour=21), **SMALL)
+    until_nine = f"{PEOPLE} and received_at <= '2026-11-24 09:30'"
+    assert checksum(db, "early", PEOPLE)[0] == checksum(db, "late", until_nine)[0]
+    assert one(db, f"select count(*) from late.event_logs where not ({until_nine})") > 0
+
+
+@pytest.mark.parametrize("table", source.TABLES)
+def test_refuses_a_source_that_exists_and_leaves_it_alone(db, table):
+    db.execute(f"create table {table} (note text)")
+    db.execute(f"insert into {table} values ('mine')")
+    db.commit()
+    with pytest.raises(source.SourceNotEmpty, match=table) as refusal:
+        demo.fill(db, "public", NOW, **SMALL)
+    assert refusal.value.tables == [table]
+    assert source.existing_source_tables(db, "public") == [table]
+    assert db.execute(f"select * from {table}").fetchall() == [("mine",)]
+
+
+def test_refuses_to_run_twice(filled):
+    before = checksum(filled, "public")
+    with pytest.raises(source.SourceNotEmpty):
+        demo.fill(filled, "public", NOW, **SMALL)
+    assert checksum(filled, "public") == before
+
+
+def test_a_failure_halfway_leaves_nothing(db):
+    def stop(done, total):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        demo.fill(db, "fresh", NOW, progress=stop, **SMALL)
+    assert source.existing_source_tables(db, "fresh") == []
+    assert one(db, "select count(*) from pg_namespace where nspname = 'fresh'") == 0
+
+
+def test_now_needs_a_zone(db):
+    with pytest.raises(ValueError, match="time zone"):
+        demo.fill(db, "public", NOW.replace(tzinfo=None), **SMALL)
+
+
+def test_search_path_is_left_as_it_was(db):
+    before = one(db, "show search_path")
+    demo.fill(db, 'odd "name"', NOW, **SMALL)
+    assert one(db, "show search_path") == before
+    assert source.existing_source_tables(db, 'odd "name"') == list(source.TABLES)
+    assert source.existing_source_tables(db, "public") == []
+
+
+def test_a_role_without_the_right_to_create_schemas_can_fill_one(db):
+    db.execute("create role demo_guest")
+    db.execute("create schema given authorization demo_guest")
+    db.execute("set role demo_guest")
+    assert demo.fill(db, "given", NOW, **SMALL) > 0
+    db.execute("reset role")
+    db.rollback()
+
+
+def test_nobody_but_a_wrong_clock_lives_after_now(filled):
+    latest = f"select max(greatest(occurred_at, received_at)) from event_logs where {PEOPLE}"
+    assert one(filled, latest) <= NOW.replace(tzinfo=None)
+    assert one(filled, "select max(received_at) from event_logs") <= NOW.replace(tzinfo=None)
+    assert one(filled, "select max(assigned_at) from assignments") <= NOW.replace(tzinfo=None)
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "occurred_at > '2026-11-24 15:30' and occurred_at <= '2026-11-24 15:35'",
+        "occurred_at > '2026-11-24 16:00'",
+        "occurred_at < timestamp '2026-11-24 15:30' - interval '180 days'"
+        " and received_at > '2026-11-20'",
+    ],
+    ids=["within-tolerance", "far-ahead", "too-old"],
+)
+def test_some_clocks_are_wrong(filled, where):
+    assert 3 <= one(filled, f"select count(*) from event_logs where {where}") <= 20
+
+
+def test_each_step_of_a_session_follows_the_one_before(filled):
+    broken = """
+        select count(*) from (
+            select
+                bool_or(event_name = 'session_submitted') as submitted,
+                bool_or(event_name = 'exercise_logged') as logged,
+                bool_or(event_name like 'workout%') as engaged,
+                bool_or(event_name = 'achievement_unlocked') as unlocked,
+                (array_agg(event_name order by occurred_at))[1] as first
+            from event_logs group by session_id
+        ) as session
+        where
+            first not in ('app_opened', 'tab_opened')
+            or (logged and not engaged) or (submitted and not logged)
+            or (unlocked and not submitted)
+    """
+    # Sessions that `now` cuts, or whose events are received out of order, may lack a part.
+    assert one(filled, broken) <= 2
+
+
+def test_each_step_keeps_fewer_sessions(filled):
+    steps = [
+        one(
+            filled, f"select count(distinct session_id) from event_logs where event_name in {names}"
+        )
+        for names in (
+            "('app_opened', 'tab_opened')",
+            "('workouts_default_loaded', 'workout_started')",
+            "('exercise_logged')",
+            "('session_submitted')",
+            "('achievement_unlocked')",
+        )
+    ]
+    assert all(less < 0.95 * more for more, less in pairwise(steps))
+    assert steps[-1] > 0
+
+
+def test_mondays_are_busier_than_saturdays(filled):
+    of_day = "select count(*) from event_logs where extract(isodow from occurred_at) = {}"
+    assert one(filled, of_day.format(1)) > 1.3 * one(filled, of_day.format(6))
+
+
+def test_fewer_users_come_back_as_time_passes(filled):
+    back = f"""
+        with firsts as (
+            select anonymous_user_id as who, min(occurred_at)::date as day
+            from event_logs where {PEOPLE} group by 1
+        )
+        select
+            count(*) filter (where age between 1 and 3),
+            count(*) filter (where age between 11 and 13)
+        from (
+            select distinct who, occurred_at::date - day as age
+            from event_logs inner join firsts on who = anonymous_user_id
+            where day < '2026-11-10'
+        ) as visits
+    """
+    soon, later = filled.execute(back).fetchone()
+    assert soon > 1.2 * later > 0
+
+
+def test_most_events_arrive_in_seconds_and_some_in_hours(filled):
+    lag = f"select {{}} from event_logs where {PEOPLE}"
+    median = "percentile_cont(0.5) within group (order by received_at - occurred_at)"
+    assert timedelta(seconds=1) < one(filled, lag.format(median)) < timedelta(seconds=10)
+    late = "count(*) filter (where received_at - occurred_at > interval '1 hour')::float / count(*)"
+    assert 0.005 < one(filled, lag.format(late)) < 0.06
+    assert one(filled, f"{lag.format('count(*)')} and received_at < occurred_at") == 0
+
+
+def test_experiments_and_their_variants(filled):
+    found = filled.execute("""
+        select
+            status, end_at, count(*), count(*) filter (where is_control),
+            round(sum(weight)::numeric, 3)
+        from experiments inner join experiment_variants using (experiment_id)
+        group by experiment_id, status, end_at order by experiment_id
+    """).fetchall()
+    assert found == [
+        ("RUNNING", None, 2, 1, 1),
+        ("RUNNING", None, 3, 1, 1),
+        ("ENDED", datetime(2026, 11, 14), 2, 1, 1),
+    ]
+
+
+def test_events_carry_the_assignments_of_their_moment(filled):
+    wrong = """
+        select count(*) from event_logs cross join lateral jsonb_each_text(experiment_map) as pair
+        left join assignments as known
+            on known.anonymous_user_id = event_logs.anonymous_user_id
+            and known.experiment_id = pair.key and known.variant_id = pair.value
+            and known.assigned_at <= occurred_at
+        where known.id is null
+    """
+    assert one(filled, wrong) == 0
+    share = "select avg((experiment_map is null)::int) from event_logs"
+    assert 0.005 < one(filled, share) < 0.2
+
+
+def test_assignments_are_mostly_made_at_first_sight(filled):
+    share = """
+        select avg((assigned_at = first_at)::int) from assignments
+        inner join (
+            select anonymous_user_id, min(occurred_at) as first_at from event_logs group by 1
+        ) as firsts using (anonymous_user_id)
+    """
+    assert 0.6 < one(filled, share) < 1
+
+
+def test_the_guided_variant_converts_better(db):
+    demo.fill(db, "public", NOW, users=1200, days=20)
+    shares = dict(
+        db.execute("""
+            select variant_id, avg(submitted::int)::float from (
+                select
+                    experiment_map ->> 'exp_first_workout' as variant_id,
+                    bool_or(event_name = 'session_submitted') as submitted
+                from event_logs group by session_id, 1
+            ) as session
+            where variant_id is not null group by 1
+        """).fetchall()
+    )
+    assert shares["B"] > 1.15 * shares["A"]
