@@ -10,7 +10,7 @@ select
     cast(current_setting('bench.users') as integer) as users,
     cast(current_setting('bench.days') as integer) as days,
     cast(current_setting('bench.experiments') as integer) as experiments,
-    cast(current_setting('bench.as_of') as timestamp) as as_of;
+    cast(cast(current_setting('bench.as_of') as timestamptz) at time zone 'UTC' as timestamp) as as_of;
 
 -- Experiments have three and two variants by turns, so two of them make five variants.
 insert into experiments (experiment_id, status, start_at, targeting)

