@@ -8,6 +8,11 @@ from dbt_project.source import TABLES, existing_source_tables
 
 def check(conn: psycopg.Connection, source_schema: str, analytics_schema: str) -> None:
     """Raise DatabaseError unless the source can be read and the analytics schema written."""
+    if not _one(conn, "select current_database() = %s", conn.info.dbname):
+        raise DatabaseError(
+            f"The pooler calls the database {conn.info.dbname}, the server calls it otherwise, and"
+            " dbt needs one name. Give the pooler's entry the database's own name."
+        )
     missing = sorted(set(TABLES) - set(existing_source_tables(conn, source_schema)))
     if missing:
         raise DatabaseError(

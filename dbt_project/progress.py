@@ -6,9 +6,7 @@ from contextlib import contextmanager
 
 import click
 
-from dbt_project.runner import Step
-
-ENDED_WELL = ("success", "pass", "warn", "no-op")
+from dbt_project.runner import ENDED_WELL, Step
 
 
 @contextmanager

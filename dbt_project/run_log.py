@@ -7,7 +7,7 @@ ends it: a row that says RUNNING while nobody holds its lock is what a killed ru
 
 import os
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,6 +35,7 @@ class JobRun:
 
     job_name: str
     id: str = ""
+    rollup_ended: bool = False
     rows_written: int = 0
     ignored: dict[str, int] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
@@ -73,7 +74,7 @@ def _is_complete(conn: psycopg.Connection, schema: str) -> bool:
 
 @contextmanager
 def held(
-    conninfo: str, conn: psycopg.Connection, schema: str, jobs: Iterable[str], window: Window
+    conninfo: str, conn: psycopg.Connection, schema: str, jobs: Collection[str], window: Window
 ) -> Iterator[list[JobRun]]:
     """Hold the jobs' locks, log them as RUNNING, and log how they ended on the way out.
 
@@ -82,8 +83,11 @@ def held(
     run has one of the jobs. `conn` must be in autocommit.
     """
     with closing(connect(conninfo)) as lock:
+        _stay_open(lock)
         for job in jobs:
-            _lock(lock, conn, schema, job)
+            if not _try_lock(lock, schema, job):
+                raise JobHeld(_held_message(conn, schema, job))
+        fail_orphans(conn, schema, mine=jobs)
         runs = [_start(conn, schema, job, window) for job in jobs]
         try:
             yield runs
@@ -95,9 +99,24 @@ def held(
             _finish(conninfo, conn, schema, runs)
 
 
-def _lock(lock: psycopg.Connection, conn: psycopg.Connection, schema: str, job: str) -> None:
-    # A session that idles in its transaction is what we want here, and a client that vanished
-    # from the network must not hold its locks for hours.
+def fail_orphans(conn: psycopg.Connection, schema: str, mine: Collection[str] = ()) -> None:
+    """Log the runs that a dead process left RUNNING as FAILED, of whatever job they are.
+
+    A job whose lock can be had has no living run; the caller holds the locks of `mine`.
+    """
+    running = sql.SQL("select distinct job_name from {} where status = 'RUNNING'")
+    orphaned = sql.SQL(
+        "update {} set status = 'FAILED', finished_at = clock_timestamp(), error_text = %s"
+        " where job_name = %s and status = 'RUNNING'"
+    )
+    with conn.transaction():
+        for (job,) in conn.execute(running.format(_table(schema))).fetchall():
+            if job in mine or _try_lock(conn, schema, job):
+                conn.execute(orphaned.format(_table(schema)), [ORPHANED, job])
+
+
+def _stay_open(lock: psycopg.Connection) -> None:
+    """Let a transaction idle for as long as it takes, but end it when the client is gone."""
     lock.execute(
         """
         select set_config(name, value, true)
@@ -111,35 +130,32 @@ def _lock(lock: psycopg.Connection, conn: psycopg.Connection, schema: str, job: 
         ) as wanted (name, value) using (name)
         """
     )
+
+
+def _try_lock(conn: psycopg.Connection, schema: str, job: str) -> bool:
     key = f"{schema}:{job}"
-    taken = lock.execute("select pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [key])
-    if taken.fetchone()[0]:
-        return
+    query = "select pg_try_advisory_xact_lock(hashtextextended(%s, 0))"
+    return conn.execute(query, [key]).fetchone()[0]
+
+
+def _held_message(conn: psycopg.Connection, schema: str, job: str) -> str:
     query = sql.SQL(
-        "select holder, started_at from {} where job_name = %s and status = 'RUNNING'"
-        " order by started_at desc limit 1"
+        "select holder, to_char(started_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS') from {}"
+        " where job_name = %s and status = 'RUNNING' order by started_at desc limit 1"
     ).format(_table(schema))
     row = conn.execute(query, [job]).fetchone()
-    who = f"{row[0]} since {row[1]:%Y-%m-%d %H:%M:%S} UTC" if row else "a run that just started"
-    raise JobHeld(f"Job {job} is already running: {who}. Wait for it to end, or stop it.")
+    who = f"{row[0]} since {row[1]} UTC" if row else "a run that just started"
+    return f"Job {job} is already running: {who}. Wait for it to end, or stop it."
 
 
 def _start(conn: psycopg.Connection, schema: str, job: str, window: Window) -> JobRun:
-    with conn.transaction():
-        orphaned = sql.SQL(
-            "update {} set status = 'FAILED', finished_at = clock_timestamp(), error_text = %s"
-            " where job_name = %s and status = 'RUNNING'"
-        )
-        conn.execute(orphaned.format(_table(schema)), [ORPHANED, job])
-        started = sql.SQL(
-            "insert into {} (job_name, status, window_start, window_end, as_of, holder)"
-            " values (%s, 'RUNNING', %s, %s, %s, %s) returning id"
-        )
-        holder = f"process {os.getpid()} on {socket.gethostname()}"
-        row = conn.execute(
-            started.format(_table(schema)), [job, window.start, window.end, window.as_of, holder]
-        ).fetchone()
-    return JobRun(job, str(row[0]))
+    query = sql.SQL(
+        "insert into {} (job_name, status, window_start, window_end, as_of, holder)"
+        " values (%s, 'RUNNING', %s, %s, %s, %s) returning id"
+    ).format(_table(schema))
+    holder = f"process {os.getpid()} on {socket.gethostname()}"
+    values = [job, window.start, window.end, window.as_of, holder]
+    return JobRun(job, str(conn.execute(query, values).fetchone()[0]))
 
 
 def _finish(conninfo: str, conn: psycopg.Connection, schema: str, runs: list[JobRun]) -> None:
@@ -181,6 +197,7 @@ def recent(conn: psycopg.Connection, schema: str, limit: int) -> list[dict[str, 
     """Return the latest runs, newest first, as dicts of columns; none when nothing ever ran."""
     if not _is_complete(conn, schema):
         return []
+    fail_orphans(conn, schema)
     query = sql.SQL("select * from {} order by started_at desc, job_name limit %s")
     with conn.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(query.format(_table(schema)), [limit]).fetchall()

@@ -15,6 +15,7 @@ from dbt_project.window import Window
 
 QUIET = ("--log-level", "none", "--log-level-file", "debug", "--no-version-check")
 IGNORED = "ignored_events: "
+ENDED_WELL = ("success", "pass", "warn", "no-op")
 
 
 class DbtFailed(Exception):
@@ -62,7 +63,7 @@ def build(
     parsed = dbt(["parse", "--no-write-json", *QUIET], environment)
     if not parsed.success:
         raise DbtFailed(str(parsed.exception))
-    ignored: dict[str, int] = {}
+    nodes, ended = parsed.result.nodes, []
 
     def on_event(event: Any) -> None:
         for run in runs:
@@ -71,8 +72,10 @@ def build(
             on_step(_step(event.data.node_info))
         elif event.info.name == "NodeFinished":
             on_step(_step(event.data.node_info, event.data.run_result))
+            ended.append((nodes.get(event.data.node_info.unique_id), event.data.run_result))
         elif event.info.name == "JinjaLogInfo" and event.data.msg.startswith(IGNORED):
-            ignored.update(json.loads(event.data.msg.removeprefix(IGNORED)))
+            for run in runs:
+                run.ignored = json.loads(event.data.msg.removeprefix(IGNORED))
 
     variables = {"as_of": window.as_of.isoformat(), "window_days": window.days}
     # The manifest is handed on because dbt parses everything anew when --vars differ.
@@ -91,30 +94,29 @@ def build(
         manifest=parsed.result,
         callbacks=[on_event],
     )
-    if outcome.result is None:
-        raise DbtFailed(str(outcome.exception))
-    _fill_in(runs, outcome.result, ignored)
-
-
-def _fill_in(runs: list[JobRun], outcome: Any, ignored: dict[str, int]) -> None:
-    by_name = {run.job_name: run for run in runs}
+    for node, result in ended:
+        _record(node, result, runs)
     for run in runs:
-        run.ignored = dict(ignored)
-    built = set()
-    for result in outcome.results:
-        node = result.node
-        for job in jobs_of(node.fqn, tuple(by_name)):
-            run = by_name[job]
-            run.seconds += result.execution_time
-            if node.name == ROLLUPS[job]:
-                built.add(job)
-                run.rows_written = result.adapter_response.get("rows_affected") or 0
-            if result.status not in ("success", "pass", "warn", "no-op"):
-                run.errors.append(_problem(result))
-    for run in runs:
-        # dbt calls a selection that matches nothing a success.
-        if run.job_name not in built:
+        # dbt calls a selection that matches nothing a success, and has no results to show for
+        # what stopped it as a whole.
+        if outcome.exception and run.ok:
+            run.errors.append(str(outcome.exception))
+        elif not run.rollup_ended and run.ok:
             run.errors.append(f"dbt did not build {ROLLUPS[run.job_name]}.")
+
+
+def _record(node: Any, result: Any, runs: list[JobRun]) -> None:
+    """Add the result of one dbt node to the jobs that it belongs to."""
+    jobs = jobs_of(node.fqn, tuple(run.job_name for run in runs))
+    for run in runs:
+        if run.job_name not in jobs:
+            continue
+        run.seconds += result.execution_time
+        if node.name == ROLLUPS[run.job_name]:
+            run.rollup_ended = True
+            run.rows_written = int(dict(result.adapter_response).get("rows_affected", 0))
+        if result.status not in ENDED_WELL:
+            run.errors.append(_problem(node, result))
 
 
 def _step(info: Any, result: Any = None) -> Step:
@@ -128,12 +130,11 @@ def _step(info: Any, result: Any = None) -> Step:
     )
 
 
-def _problem(result: Any) -> str:
+def _problem(node: Any, result: Any) -> str:
     """Say which node failed, what the database said, and where the SQL is."""
-    node = result.node
     lines = [f"{node.resource_type} {node.name}: {result.status}"]
-    lines += [line.strip() for line in (result.message or "").splitlines() if line.strip()]
-    if getattr(node, "compiled_path", None):
+    lines += [line.strip() for line in result.message.splitlines() if line.strip()]
+    if node.compiled_path:
         lines.append(f"SQL: {os.path.relpath(ROOT / node.compiled_path)}")
     return "\n  ".join(lines)
 
