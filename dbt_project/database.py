@@ -113,7 +113,7 @@ def dbt_environment(conn: psycopg.Connection) -> dict[str, str]:
 def _unreachable(conninfo: str, error: psycopg.OperationalError) -> str:
     given = conninfo_to_dict(conninfo)
     place = f"{given.get('host', 'the local socket')}:{given.get('port', 5432)}"
-    reason = " ".join(str(error).split()).rstrip(".")
+    reason = str(error).strip().splitlines()[0].removeprefix("connection failed: ").rstrip(".")
     if "password authentication failed" in reason or "no password supplied" in reason:
         advice = "Check the user and the password in DATABASE_URL (percent-encode / @ : % in it)."
     elif "does not exist" in reason:

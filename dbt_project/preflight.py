@@ -3,7 +3,10 @@
 import psycopg
 
 from dbt_project.database import DatabaseError
+from dbt_project.jobs import ROLLUPS
 from dbt_project.source import TABLES, existing_source_tables
+
+OURS = ["rollup_runs", "experiment_catalog", "funnel_steps", *ROLLUPS.values()]
 
 
 def check(conn: psycopg.Connection, source_schema: str, analytics_schema: str) -> None:
@@ -47,6 +50,20 @@ def check(conn: psycopg.Connection, source_schema: str, analytics_schema: str) -
         raise DatabaseError(
             f"Role {role} may not create tables in schema {analytics_schema}. Grant it create and"
             " usage on that schema, or create on the database."
+        )
+
+    locked = conn.execute(
+        "select t.relname from pg_class as t join pg_namespace as s on s.oid = t.relnamespace"
+        " where s.nspname = %s and t.relname = any(%s) and not ("
+        " has_table_privilege(t.oid, 'select') and has_table_privilege(t.oid, 'insert')"
+        " and has_table_privilege(t.oid, 'update') and has_table_privilege(t.oid, 'delete'))"
+        " order by 1",
+        [analytics_schema, OURS],
+    ).fetchall()
+    if locked:
+        raise DatabaseError(
+            f"Role {role} may not write {', '.join(name for (name,) in locked)} in schema"
+            f" {analytics_schema}. Run as the role that made them, or make {role} a member of it."
         )
 
 

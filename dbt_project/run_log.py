@@ -65,9 +65,14 @@ def create(conn: psycopg.Connection, schema: str) -> None:
 
 
 def _is_complete(conn: psycopg.Connection, schema: str) -> bool:
+    # Not information_schema, which hides what the role may not touch.
     query = """
-        select count(*) = 1 from information_schema.columns
-        where table_schema = %s and table_name = 'rollup_runs' and column_name = 'holder'
+        select count(*) = 1
+        from pg_attribute
+        where
+            attrelid = to_regclass(quote_ident(%s) || '.rollup_runs')
+            and attname = 'holder'
+            and not attisdropped
     """
     return conn.execute(query, [schema]).fetchone()[0]
 
