@@ -26,11 +26,17 @@
     {{ day }} + {{ horizon_days }} < cast('{{ as_of().date() }}' as date)
 {%- endmacro %}
 
-{#- An instant as `timestamptz`. Infinity, which cannot be subtracted from, stays itself. -#}
+{#-
+    An instant as `timestamptz`. Infinity, which cannot be subtracted from, stays itself. The
+    days are added without a zone, since a day that is added to a `timestamptz` follows the
+    clocks of the session's TimeZone.
+-#}
 {% macro utc_instant(column) -%}
     case
         when isfinite({{ column }})
-            then timestamptz '1970-01-01 00:00:00+00' + ({{ column }} - '1970-01-01 00:00:00+00')
+            then (
+                timestamp '1970-01-01' + ({{ column }} - '1970-01-01 00:00:00+00')
+            ) at time zone 'UTC'
         else cast(cast({{ column }} as text) as timestamptz)
     end
 {%- endmacro %}

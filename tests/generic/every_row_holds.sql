@@ -1,0 +1,25 @@
+{#-
+    Every row holds each of the claims, which are SQL conditions by name. One test for all of
+    them reads the table once and says which claim a row breaks. A condition that is null is
+    broken. Days that the run may not rewrite are left out.
+-#}
+{% test every_row_holds(model, claims) %}
+
+with checked as (
+
+    select
+        *,
+        concat_ws(
+            ', '
+            {%- for name, condition in claims.items() %},
+            case when ({{ condition }}) is not true then '{{ name }}' end
+            {%- endfor %}
+        ) as broken_claims
+    from {{ model }}
+    where {{ is_rewritable('day') }}
+
+)
+
+select * from checked where broken_claims <> ''
+
+{% endtest %}
