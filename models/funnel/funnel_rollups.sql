@@ -46,7 +46,7 @@ map_dimensions as (
             cast(null as text) as experiment_id,
             cast(null as text) as variant_id
         union all
-        {{ json_pairs('maps.experiment_map') }}
+        {{ json_pairs('cast(maps.experiment_map as jsonb)') }}
     ) as dimension (experiment_id, variant_id)
 
 ),
@@ -66,7 +66,17 @@ totals as (
 
 ),
 
--- A user whose map changed within the day was counted in each of the maps.
+-- A user whose map changed within the day was counted in each of the maps. Most users keep
+-- theirs all through the window, and then none of their days has to be looked at.
+changed_users as (
+
+    select anonymous_user_id
+    from step_users
+    group by 1
+    having min(experiment_map collate "C") <> max(experiment_map collate "C")
+
+),
+
 repeated_users as (
 
     select
@@ -74,7 +84,7 @@ repeated_users as (
         step_id,
         anonymous_user_id
     from step_users
-    where anonymous_user_id is not null
+    inner join changed_users using (anonymous_user_id)
     group by 1, 2, 3
     having count(*) > 1
 

@@ -10,7 +10,8 @@ step_users as (
         {{ utc_midnight('events.occurred_at') }} as midnight,
         steps.step_id,
         events.anonymous_user_id,
-        coalesce(events.experiment_map, 'null') as experiment_map,
+        -- Text is quicker to compare, and keeps apart 1.0 and 1.00, which name two variants.
+        coalesce(cast(events.experiment_map as text), 'null') as experiment_map,
         count(*) as event_count
     from {{ source('app', 'event_logs') }} as events
     inner join steps on steps.event_name = events.event_name
