@@ -20,3 +20,11 @@
         )
     )
 {%- endmacro %}
+
+{#- Valid events from before the window. -#}
+{% macro is_before_window(occurred_at) -%}
+    (
+        {{ occurred_at }} >= {{ utc_literal(valid_from()) }}
+        and {{ occurred_at }} < {{ utc_literal(window_start()) }}
+    )
+{%- endmacro %}

@@ -8,7 +8,8 @@ active_users as (
 
     select
         anonymous_user_id,
-        min(first_at) as first_seen
+        min(first_at) as first_seen,
+        cast(sum(event_count) as bigint) as event_count
     from user_days
     group by 1
 
@@ -18,17 +19,34 @@ new_users as (
 
     select *
     from active_users
-    -- A scalar subquery is probed once per user. As `not exists` it could be planned as a
-    -- join, and that join may read the whole history.
-    where (
-        select 1
-        from {{ source('app', 'event_logs') }} as history
-        where
-            history.anonymous_user_id = active_users.anonymous_user_id
-            and history.occurred_at >= {{ utc_literal(valid_from()) }}
-            and history.occurred_at < {{ utc_literal(window_start()) }}
-        limit 1
-    ) is null
+    -- Scalar subqueries are probed once per user. As `not exists` they could be planned as
+    -- joins, and those may read the whole history. The first two spare most users the third:
+    where
+        -- whichever event the index holds first is the oldest for nearly everybody,
+        (
+            select {{ is_before_window('history.occurred_at') }}
+            from {{ source('app', 'event_logs') }} as history
+            where history.anonymous_user_id = active_users.anonymous_user_id
+            limit 1
+        ) is not true
+        and (
+            -- and whoever has no more events than the window holds needs no look at them.
+            (
+                select 1
+                from {{ source('app', 'event_logs') }} as history
+                where history.anonymous_user_id = active_users.anonymous_user_id
+                offset active_users.event_count
+                limit 1
+            ) is null
+            or (
+                select 1
+                from {{ source('app', 'event_logs') }} as history
+                where
+                    history.anonymous_user_id = active_users.anonymous_user_id
+                    and {{ is_before_window('history.occurred_at') }}
+                limit 1
+            ) is null
+        )
 
 ),
 

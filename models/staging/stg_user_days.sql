@@ -16,6 +16,7 @@ user_days as (
     select
         anonymous_user_id,
         {{ utc_midnight('occurred_at') }} as midnight,
+        count(*) as event_count,
         min(occurred_at) as first_at,
         max(occurred_at) as last_at,
         count(*) filter (where event_name = 'session_submitted') as submissions,
