@@ -42,8 +42,12 @@ new_users as (
                 select 1
                 from {{ source('app', 'event_logs') }} as history
                 where
-                    history.anonymous_user_id = active_users.anonymous_user_id
+                    -- As a range, or the order would be dropped: a source that keeps its
+                    -- expired events holds them first, so the index is read from its end.
+                    history.anonymous_user_id >= active_users.anonymous_user_id
+                    and history.anonymous_user_id <= active_users.anonymous_user_id
                     and {{ is_before_window('history.occurred_at') }}
+                order by history.anonymous_user_id desc
                 limit 1
             ) is null
         )
