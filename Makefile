@@ -3,9 +3,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 EVENTS ?= 1000000
+OLDEST ?= /usr/lib/postgresql/15/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format bench clean
+.PHONY: help setup demo test oldest lint format bench clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -21,7 +22,10 @@ demo: setup ## Fill an embedded PostgreSQL with a made-up app and run every job
 	$(BIN)/python cli.py demo
 
 test: setup lint ## Run everything that CI runs
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2
+
+oldest: setup ## Run the jobs' tests on the oldest PostgreSQL that is supported, Debian's 15
+	.ci/with-postgres $(OLDEST) $(BIN)/pytest $(addprefix tests/test_,guarantees.py against_oracle.py run_log.py dbt_project.py)
 
 lint: setup ## Check the style of the Python code
 	$(BIN)/ruff check .

@@ -147,8 +147,7 @@ def _run(conninfo: str, window: Window, jobs: tuple[str, ...]) -> list[JobRun]:
     # dbt makes a great many objects that live as long as this process, which is short.
     gc.disable()
     atexit.register(gc.freeze)
-    for stop in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(stop, signal.default_int_handler)
+    stopped = _signals_noticed()
     with closing(connect(conninfo, autocommit=True)) as conn:
         preflight.check(conn, source_schema(), analytics_schema())
         run_log.create(conn, analytics_schema())
@@ -157,7 +156,22 @@ def _run(conninfo: str, window: Window, jobs: tuple[str, ...]) -> list[JobRun]:
             progress.steps_shown(sys.stderr.isatty()) as on_step,
         ):
             runner.build(job_runs, window, dbt_environment(conn), on_step)
+            if stopped:
+                raise KeyboardInterrupt
     return job_runs
+
+
+def _signals_noticed() -> list[int]:
+    """Treat every wish to stop as Ctrl-C, and keep it: dbt cancels its work but swallows it."""
+    noticed: list[int] = []
+
+    def stop(number: int, _: object) -> None:
+        noticed.append(number)
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, stop)
+    return noticed
 
 
 @contextmanager

@@ -69,6 +69,11 @@ def parse_url(url: str) -> str:
         raise DatabaseError(
             f"DATABASE_URL cannot be read: {reason}. Percent-encode special characters in it."
         ) from None
+    if "@" in parameters.get("host", "") or re.search("[^0-9,]", parameters.get("port", "")):
+        # A special character in the password ends it early; its rest must not be told.
+        raise DatabaseError(
+            "DATABASE_URL has no sensible host and port. Percent-encode special characters in it."
+        )
     parameters.setdefault("connect_timeout", CONNECT_TIMEOUT_S)
     parameters.setdefault("application_name", "analytics-rollups")
     return make_conninfo("", **parameters)

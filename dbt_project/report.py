@@ -1,6 +1,6 @@
 """What a run says at its end, for people and for machines."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
@@ -68,9 +68,9 @@ def runs_text(rows: list[dict[str, Any]]) -> str:
         (
             row["job_name"],
             row["status"],
-            f"{row['started_at']:%Y-%m-%d %H:%M:%S}",
+            f"{row['started_at'].astimezone(UTC):%Y-%m-%d %H:%M:%S}",
             _seconds(row["started_at"], row["finished_at"]),
-            f"{row['window_start']:%Y-%m-%d}",
+            f"{row['window_start'].astimezone(UTC):%Y-%m-%d}",
             f"{row['rows_written']:,}",
             f"{row['ignored_count']:,}",
             (row["error_text"] or "").replace("\n", " ")[:60],

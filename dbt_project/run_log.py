@@ -12,6 +12,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 from psycopg import sql
@@ -97,8 +98,11 @@ def held(
         try:
             yield runs
         except BaseException as error:
+            reason = f"{type(error).__name__}: {error}".rstrip(": ")
+            if isinstance(error, KeyboardInterrupt):
+                reason = "Stopped before the end by a signal."
             for run in runs:
-                run.errors = run.errors or [f"{type(error).__name__}: {error}".rstrip(": ")]
+                run.errors = run.errors or [reason]
             raise
         finally:
             _finish(conninfo, conn, schema, runs)
@@ -155,12 +159,14 @@ def _held_message(conn: psycopg.Connection, schema: str, job: str) -> str:
 
 def _start(conn: psycopg.Connection, schema: str, job: str, window: Window) -> JobRun:
     query = sql.SQL(
-        "insert into {} (job_name, status, window_start, window_end, as_of, holder)"
-        " values (%s, 'RUNNING', %s, %s, %s, %s) returning id"
+        "insert into {} (id, job_name, status, window_start, window_end, as_of, holder)"
+        " values (%s, %s, 'RUNNING', %s, %s, %s, %s)"
     ).format(_table(schema))
+    # The id is made here because a table that came from another system may have no default.
+    run = JobRun(job, str(uuid4()))
     holder = f"process {os.getpid()} on {socket.gethostname()}"
-    values = [job, window.start, window.end, window.as_of, holder]
-    return JobRun(job, str(conn.execute(query, values).fetchone()[0]))
+    conn.execute(query, [run.id, job, window.start, window.end, window.as_of, holder])
+    return run
 
 
 def _finish(conninfo: str, conn: psycopg.Connection, schema: str, runs: list[JobRun]) -> None:

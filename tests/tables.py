@@ -1,0 +1,244 @@
+"""The app's four tables and the rollups made of them, in few words.
+
+Every datetime here is naive and means UTC, as in the oracle.
+"""
+
+import csv
+import json
+import math
+from collections.abc import Iterable
+from datetime import datetime
+from decimal import Decimal
+from functools import partial
+from itertools import count
+from typing import Any, NamedTuple
+from urllib.parse import quote, urlencode
+
+import oracle
+import psycopg
+from psycopg import sql
+from psycopg.adapt import Loader
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb, set_json_loads
+
+from dbt_project import ROOT
+from dbt_project.source import TABLES
+
+NOW = datetime(2026, 11, 23, 15, 30)  # a Monday
+TODAY = NOW.date()
+GUARDED = "rollup_guarded"  # the one role of the server that must give its password
+SEED = ROOT / "seeds/funnel/funnel_steps.csv"
+
+# table: (key columns, the oracle's other columns)
+ROLLUPS = {
+    "daily_metric_rollups": ("day, metric_name, dimension_key", "value, dimensions, is_final"),
+    "experiment_metric_rollups": (
+        "day, experiment_id, variant_id, metric_name",
+        "value, dimensions, is_final",
+    ),
+    "funnel_rollups": (
+        "day, funnel_name, step_name, dimension_key",
+        "experiment_id, variant_id, users_count, events_count, is_final",
+    ),
+}
+
+_numbers = count(1)
+
+
+class Rollups(NamedTuple):
+    """The three tables, each in the shape that the oracle gives."""
+
+    daily: dict[oracle.Key, Any]
+    experiment: dict[oracle.Key, Any]
+    funnel: dict[oracle.Key, Any]
+
+
+class _UtcLoader(Loader):
+    """Read both kinds of timestamp alike; what Python has no datetime for becomes max or min."""
+
+    def load(self, data: Any) -> datetime:
+        text = bytes(data).decode()
+        if text.startswith("-") or text.endswith("BC"):
+            return datetime.min
+        try:
+            return datetime.fromisoformat(text).replace(tzinfo=None)
+        except ValueError:
+            return datetime.max
+
+
+def connect(url: str) -> psycopg.Connection:
+    """Open a connection in autocommit that speaks this module's language."""
+    conn = psycopg.connect(url, autocommit=True, options="-c TimeZone=UTC")
+    for name in ("timestamp", "timestamptz"):
+        conn.adapters.register_loader(name, _UtcLoader)
+    set_json_loads(partial(json.loads, parse_float=Decimal), conn)
+    return conn
+
+
+def url_of(conninfo: str, **changes: str) -> str:
+    """Spell a conninfo, with changes, as the URL that an app would have."""
+    given = conninfo_to_dict(conninfo, **changes)
+
+    def part(name: str, before: str = "", after: str = "") -> str:
+        return before + quote(str(given.pop(name)), safe="") + after if given.get(name) else ""
+
+    password = part("password", ":")
+    place = part("user", after=f"{password}@") + part("host") + part("port", ":")
+    return f"postgresql://{place}/{part('dbname')}?{urlencode(given, quote_via=quote)}"
+
+
+def event(
+    at: Any,
+    name: str | None = "app_opened",
+    user: str | None = "u",
+    *,
+    received: Any = None,
+    mapping: Any = None,
+) -> dict[str, Any]:
+    """A row of event_logs. `at` and `received` may be text that PostgreSQL reads."""
+    return {
+        "id": f"event {next(_numbers)}",
+        "anonymous_user_id": user,
+        "session_id": "s",
+        "install_id": "i",
+        "platform": "ios",
+        "event_name": name,
+        "occurred_at": at,
+        "received_at": at if received is None else received,
+        "experiment_map": None if mapping is None else Jsonb(mapping),
+    }
+
+
+class App:
+    """The source in one database, whose tables a test fills and changes."""
+
+    def __init__(self, conn: psycopg.Connection):
+        self.conn = conn
+
+    def events(self, *rows: dict[str, Any]) -> None:
+        self._insert("event_logs", rows)
+
+    def event(self, *values: Any, **named: Any) -> None:
+        self.events(event(*values, **named))
+
+    def assign(
+        self, user: str | None, experiment: str = "x", variant: str | None = "A", at: Any = NOW
+    ) -> None:
+        row = {"anonymous_user_id": user, "experiment_id": experiment, "variant_id": variant}
+        self._insert("assignments", [row | {"id": str(next(_numbers)), "assigned_at": at}])
+
+    def experiment(
+        self,
+        name: str = "x",
+        variants: Iterable[str | None] = ("A", "B"),
+        *,
+        status: str = "RUNNING",
+        start_at: Any = None,
+        end_at: Any = None,
+        weight: float = 0.5,
+    ) -> None:
+        row = {"experiment_id": name, "status": status, "start_at": start_at, "end_at": end_at}
+        self._insert("experiments", [row])
+        self._insert(
+            "experiment_variants",
+            [
+                {
+                    "id": str(next(_numbers)),
+                    "experiment_id": name,
+                    "variant_id": variant,
+                    "variant_name": f"name of {variant}",
+                    "is_control": nth == 0,
+                    "weight": weight,
+                }
+                for nth, variant in enumerate(variants)
+            ],
+        )
+
+    def do(self, query: str, *values: Any) -> None:
+        self.conn.execute(query, values or None)
+
+    def rows(self) -> oracle.Source:
+        """What the tables hold, for the oracle."""
+        with self.conn.cursor(row_factory=dict_row) as cursor:
+            return oracle.Source(
+                *(cursor.execute(f"select * from {table}").fetchall() for table in TABLES)
+            )
+
+    def _insert(self, table: str, rows: Iterable[dict[str, Any]]) -> None:
+        rows = list(rows)
+        if rows:
+            query = sql.SQL("insert into {} ({}) values ({})").format(
+                sql.Identifier(table),
+                sql.SQL(", ").join(map(sql.Identifier, rows[0])),
+                sql.SQL(", ").join(map(sql.Placeholder, rows[0])),
+            )
+            with self.conn.transaction(), self.conn.cursor() as cursor:
+                cursor.executemany(query, rows)
+
+
+def steps() -> list[tuple[str, str, str]]:
+    """The funnels' steps: (funnel_name, step_name, event_name)."""
+    with SEED.open(newline="") as file:
+        return [tuple(row.values()) for row in csv.DictReader(file)]
+
+
+def expected(source: oracle.Source, now: datetime, window_days: int) -> Rollups:
+    """What a run on empty rollup tables must make of a source."""
+    return Rollups(
+        oracle.daily(source, now, window_days),
+        oracle.experiment(source, now, window_days),
+        oracle.funnel(source, now, window_days, steps()),
+    )
+
+
+def stored(conn: psycopg.Connection, schema: str = "analytics") -> Rollups:
+    """What the three rollup tables hold; nothing where one does not exist."""
+    tables: list[dict[oracle.Key, Any]] = []
+    for table, (key, rest) in ROLLUPS.items():
+        if not _columns(conn, schema, table):
+            tables.append({})
+            continue
+        width = key.count(",") + 1
+        query = sql.SQL(f"select {key}, {rest} from {{}}").format(sql.Identifier(schema, table))
+        tables.append({row[:width]: row[width:] for row in conn.execute(query)})
+    return Rollups(*tables)
+
+
+def differences(found: Rollups, wanted: Rollups) -> list[str]:
+    """Tell, row by row, where the tables differ; values may differ by a rounding."""
+    told = []
+    for table, is_row, should_be in zip(Rollups._fields, found, wanted, strict=True):
+        for key in sorted(is_row.keys() | should_be.keys(), key=str):
+            one, other = is_row.get(key), should_be.get(key)
+            if one is None or other is None or not _alike(one, other):
+                told.append(f"{table} {key}: is {one}, should be {other}")
+    return told
+
+
+def _alike(one: tuple, other: tuple) -> bool:
+    same_value = one[0] == other[0] or (
+        isinstance(one[0], float) and math.isclose(one[0], other[0], rel_tol=1e-12)
+    )
+    return same_value and one[1:] == other[1:]
+
+
+def image(
+    conn: psycopg.Connection, schema: str = "analytics", *, where: str = "true", but: str = ""
+) -> dict[str, list[str]]:
+    """The rows of every rollup table as PostgreSQL prints them, without the column `but`."""
+    found = {}
+    for table in (*ROLLUPS, "experiment_catalog"):
+        columns = ", ".join(name for name in _columns(conn, schema, table) if name != but)
+        if columns and (where == "true" or table in ROLLUPS):
+            query = f'select row({columns})::text from "{schema}".{table} where {where} order by 1'
+            found[table] = [text for (text,) in conn.execute(query)]
+    return found
+
+
+def _columns(conn: psycopg.Connection, schema: str, table: str) -> list[str]:
+    query = """
+        select column_name from information_schema.columns
+        where table_schema = %s and table_name = %s order by ordinal_position
+    """
+    return [name for (name,) in conn.execute(query, [schema, table])]

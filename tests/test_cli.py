@@ -1,0 +1,419 @@
+"""The command line: what it accepts, prints and returns, and how it fails."""
+
+import json
+import re
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+import psycopg
+import pytest
+import tables
+from psycopg import sql
+from tables import GUARDED, NOW, image
+
+from dbt_project import demo, runner
+from dbt_project.database import DatabaseError, connect, parse_url
+from dbt_project.source import create_source_tables
+
+NOWHERE = "postgresql://nobody:secret@localhost:1/nothing"
+PASSWORD = "p@ss/w:rd 100%?#&'\"\\ {{ x }}"
+NO_SOURCE = "event_logs, experiment_variants, experiments"
+
+
+@pytest.fixture
+def guarded(source, database_url, maintenance):
+    """The URL of a role that may read the source and write in schema analytics, no more."""
+    # A role is the whole server's, and other tests may be running on it.
+    maintenance.execute("select pg_advisory_lock(hashtext(%s))", [GUARDED])
+    source.conn.execute(
+        sql.SQL("""
+            drop role if exists {role};
+            create role {role} login password {password};
+            create schema analytics;
+            grant usage, create on schema analytics to {role};
+            grant select on all tables in schema public to {role}
+        """).format(role=sql.Identifier(GUARDED), password=PASSWORD)
+    )
+    yield tables.url_of(database_url, user=GUARDED, password=PASSWORD)
+    source.do(f"drop owned by {GUARDED}; drop role {GUARDED}")
+    maintenance.execute("select pg_advisory_unlock(hashtext(%s))", [GUARDED])
+
+
+def schemas(conn):
+    return {name for (name,) in conn.execute("select nspname from pg_namespace")}
+
+
+@pytest.mark.parametrize("url", [NOWHERE, None], ids=["unreachable", "embedded"])
+def test_a_dry_run_touches_nothing(cli, monkeypatch, tmp_path, url):
+    monkeypatch.setenv("ROLLUP_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("DATABASE_URL")
+    if url:
+        monkeypatch.setenv("DATABASE_URL", url)
+    jobs = ("--job", "funnel", "--job", "daily", "--job", "funnel")
+    plan = cli(
+        "--dry-run", "--json", "--window-days", 3, "--as-of", "2026-11-23T18:00-06:00", *jobs
+    )
+    assert plan.exit_code == 0
+    assert plan.summary == {
+        "jobs": ["daily", "funnel"],
+        "as_of": "2026-11-24T00:00:00.000Z",
+        "window_start": "2026-11-22T00:00:00.000Z",
+        "window_end": "2026-11-25T00:00:00.000Z",
+        "selectors": ["daily", "funnel"],
+    }
+    text = cli("--dry-run", "--as-of", "2026-11-23T15:30Z").stdout
+    assert re.search(r"^window_start +2026-11-10T00:00:00.000Z$", text, re.M)
+    assert re.search(r"^jobs +daily, experiment, funnel$", text, re.M)
+    assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        *(([f"--window-days={n}"], "--window-days") for n in (0, -1, 181, "x", "7.5", "")),
+        *(
+            ([f"--as-of={text}"], "is no ISO 8601 time")
+            for text in (
+                "yesterday",
+                "2026-13-01",
+                "2026-11-23T25:00",
+                "",
+                "1500-01-01",
+                "9999-12-31",
+            )
+        ),
+        (["--job", "weekly"], "weekly"),
+        (["--job"], "--job"),
+        (["weekly"], "weekly"),
+        (["runs", "--limit", "0"], "--limit"),
+    ],
+)
+def test_bad_usage_is_refused_before_any_sql(cli, monkeypatch, arguments, told):
+    monkeypatch.setenv("DATABASE_URL", NOWHERE)
+    outcome = cli(*arguments)
+    assert (outcome.exit_code, outcome.stdout) == (2, "")
+    assert told in outcome.stderr
+
+
+def test_the_summary_in_json(source, run):
+    source.events(
+        tables.event("2026-11-23 10:00"),
+        tables.event("2026-11-23 15:36", user="ahead"),
+        tables.event("2026-01-01", user="late", received="2026-11-22"),
+    )
+    outcome = run("--job", "funnel", "--job", "daily", "--job", "daily", "--window-days", 2)
+    assert outcome.exit_code == 0
+    assert len(outcome.stdout.splitlines()) == 1
+    jobs = outcome.summary.pop("jobs")
+    assert outcome.summary == {
+        "ok": True,
+        "as_of": "2026-11-23T15:30:00.000Z",
+        "window_start": "2026-11-22T00:00:00.000Z",
+        "window_end": "2026-11-24T00:00:00.000Z",
+    }
+    assert [job["job_name"] for job in jobs] == ["daily", "funnel"]
+    for job, rows in zip(jobs, (13, 10), strict=True):
+        assert (job["status"], job["errors"], job["rows_written"]) == ("SUCCESS", [], rows)
+        assert job["ignored_count"] == 2 and job["seconds"] > 0
+        rules = {"in_the_future": 1, "older_than_180_days": 1, "without_a_time": 0}
+        assert job["ignored_by_rule"] == rules
+
+
+def test_the_summary_in_text_comes_last_and_alone_on_stdout(source, cli):
+    source.event(datetime.now(UTC).replace(tzinfo=None))
+    outcome = cli()
+    assert outcome.exit_code == 0
+    first, header, *jobs = outcome.stdout.splitlines()
+    assert re.fullmatch(r"Window \d{4}-\d\d-\d\d to \d{4}-\d\d-\d\d \(UTC, end excluded\)", first)
+    assert header.split() == ["job", "result", "rows", "written", "seconds", "events", "ignored"]
+    found = [line.split()[:2] for line in jobs]
+    assert found == [["daily", "ok"], ["experiment", "ok"], ["funnel", "ok"]]
+    assert "ok   model daily_metric_rollups" in outcome.stderr
+
+
+def test_runs_lists_the_latest_first(source, run, cli):
+    for empty in (cli("runs"), cli("runs", "--json")):
+        assert empty.exit_code == 0
+    assert (cli("runs").stdout, cli("runs", "--json").summary) == ("No run yet.\n", [])
+    assert "analytics" not in schemas(source.conn)
+
+    run("--job", "funnel")
+    run("--job", "daily", "--window-days", 1)
+    rows = cli("runs", "--json").summary
+    assert [(row["job_name"], row["status"]) for row in rows] == [
+        ("daily", "SUCCESS"),
+        ("funnel", "SUCCESS"),
+    ]
+    assert rows[0]["window_start"] == "2026-11-23T00:00:00.000Z"
+    assert rows[0]["as_of"] == "2026-11-23T15:30:00.000Z"
+    assert (rows[0]["rows_written"], rows[0]["error_text"]) == (6, None)
+    assert [row["job_name"] for row in cli("runs", "--json", "--limit", 1).summary] == ["daily"]
+    lines = cli("runs").stdout.splitlines()
+    assert [line.split()[:2] for line in lines[1:]] == [["daily", "SUCCESS"], ["funnel", "SUCCESS"]]
+
+
+def test_runs_are_told_in_utc(source, run, cli):
+    run("--job", "daily", "--window-days", 1)
+    ((started,),) = source.conn.execute("select started_at from analytics.rollup_runs")
+    line = cli("runs").stdout.splitlines()[1]
+    assert f"{started:%Y-%m-%d %H:%M:%S}" in line
+    assert "2026-11-23" in line.split()
+
+
+@pytest.mark.parametrize(
+    ("given", "missing"),
+    [("nothing", f"assignments, {NO_SOURCE}"), ("assignments", NO_SOURCE)],
+)
+def test_a_missing_source_table_is_named(db, cli, given, missing):
+    db.execute(f"create table {given} (id text)")
+    db.commit()
+    outcome = cli("--json")
+    assert outcome.exit_code == 1
+    assert outcome.summary["ok"] is False and missing in outcome.summary["error"]
+    assert missing in outcome.stderr and "schema public" in outcome.stderr
+    assert "analytics" not in schemas(db)
+
+
+@pytest.mark.parametrize(
+    ("command", "changes", "told"),
+    [
+        ([], {"host": "localhost", "port": "1"}, "Cannot connect to localhost:1: "),
+        ([], {"host": "/no/such/folder"}, "Cannot connect to /no/such/folder:"),
+        ([], {"sslmode": "never"}, 'invalid sslmode value: "never"'),
+        (["runs"], {"dbname": "nothing"}, 'database "nothing" does not exist. Check the names'),
+        (["dbt", "debug"], {"user": "nobody"}, "nobody"),
+        (["demo"], {"host": "localhost", "port": "1"}, "Cannot connect to localhost:1: "),
+    ],
+)
+def test_a_database_that_cannot_be_reached_is_told(
+    cli, database_url, monkeypatch, command, changes, told
+):
+    url = tables.url_of(database_url, password="secret", **changes)
+    monkeypatch.setenv("DATABASE_URL", url)
+    outcome = cli(*command)
+    assert (outcome.exit_code, outcome.stdout) == (1, "")
+    assert outcome.stderr.startswith("Error: ") and told in outcome.stderr
+    assert "secret" not in outcome.stderr and "Traceback" not in outcome.stderr
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mysql://app:secret@host/db",
+        "app:secret@host/db",
+        "host=host password=secret",
+        "postgresql://app:secret%zz@host/db",
+        "postgresql://app:100%secret@host/db",
+        "postgresql://app@host/db?password=secret&passwort=secret",
+        "postgresql://app:pass?secret@host/db",
+        "postgresql://app:pass#secret@host:port/db",
+        "postgresql://app:pass/secret@host/db",
+        "postgresql://app:secret/word@host/db",
+        "postgresql://app:pass@secret@host.invalid/db",
+        "postgresql://app:secret@[host/db",
+        "postgresql://app:secret@host:99999/db",
+    ],
+)
+def test_an_unreadable_url_is_told_without_the_password(url):
+    with pytest.raises(DatabaseError) as refusal:
+        connect(parse_url(url))
+    message = str(refusal.value)
+    assert "DATABASE_URL" in message and "secret" not in message
+
+
+@pytest.mark.parametrize(
+    ("url", "parameters"),
+    [
+        (
+            "postgres://app:p%40ss%2Fw%3Ard@host:6543/db?sslmode=require&options=-c%20a.b%3Dc",
+            {"user": "app", "password": "p@ss/w:rd", "host": "host", "port": "6543",
+             "dbname": "db", "sslmode": "require", "options": "-c a.b=c"},
+        ),
+        (
+            "postgresql://host/db?schema=app&connection_limit=1&pgbouncer=true&pool_timeout=0"
+            "&sslmode=prefer&statement_cache_size=0&sslaccept=strict&socket_timeout=3",
+            {"host": "host", "dbname": "db", "sslmode": "prefer"},
+        ),
+        ("postgresql://host/db?schema=app", {"host": "host", "dbname": "db"}),
+        ("postgresql://host/db?", {"host": "host", "dbname": "db"}),
+        ("postgresql:///db?host=/run/pg", {"host": "/run/pg", "dbname": "db"}),
+        ("postgresql://u@%2Frun%2Fpg/db", {"host": "/run/pg", "user": "u", "dbname": "db"}),
+        ("postgresql://host/db?connect_timeout=3", {"host": "host", "connect_timeout": "3"}),
+        ("postgresql://a:1,b:2/db", {"host": "a,b", "port": "1,2", "dbname": "db"}),
+    ],
+)  # fmt: skip
+def test_what_a_url_may_hold(url, parameters):
+    found = psycopg.conninfo.conninfo_to_dict(parse_url(url))
+    assert found.pop("application_name") == "analytics-rollups"
+    found.setdefault("connect_timeout", "10")
+    assert parameters.items() <= found.items()
+    assert set(found) <= {*parameters, "connect_timeout", "dbname"}
+
+
+def test_the_least_rights_and_an_awkward_password_are_enough(source, guarded, cli, monkeypatch):
+    prisma = "schema=public&connection_limit=5&pgbouncer=true&sslmode=prefer"
+    monkeypatch.setenv("DATABASE_URL", f"{guarded}{'&' if guarded[-1] != '?' else ''}{prisma}")
+    source.event("2026-11-23 10:00")
+    outcome = cli("--as-of", NOW)
+    assert outcome.exit_code == 0, outcome.stdout + outcome.stderr
+    assert all(image(source.conn)[table] for table in tables.ROLLUPS if "experiment" not in table)
+
+
+def test_a_wrong_password_is_told_and_not_repeated(guarded, cli, monkeypatch):
+    url = tables.url_of(guarded, password="secret")
+    try:
+        psycopg.connect(url).close()
+    except psycopg.OperationalError:
+        pass
+    else:
+        pytest.skip("this server asks nobody for a password")
+    monkeypatch.setenv("DATABASE_URL", url)
+    outcome = cli("--json")
+    assert outcome.exit_code == 1
+    assert "password authentication failed" in outcome.stderr
+    assert "Check the user and the password in DATABASE_URL" in outcome.summary["error"]
+    assert "secret" not in outcome.stderr + outcome.stdout
+
+
+@pytest.mark.parametrize(
+    ("revoked", "told"),
+    [
+        ("select on experiments, event_logs", "may not read event_logs, experiments in schema"),
+        ("create on schema analytics", "may not create tables in schema analytics"),
+    ],
+)
+def test_a_role_without_the_rights_is_told_what_to_grant(
+    source, guarded, cli, monkeypatch, revoked, told
+):
+    source.do(f"revoke {revoked} from {GUARDED}")
+    monkeypatch.setenv("DATABASE_URL", guarded)
+    outcome = cli()
+    assert (outcome.exit_code, outcome.stdout) == (1, "")
+    assert f"Role {GUARDED} {told}" in outcome.stderr and "Grant it" in outcome.stderr
+    query = "select count(*) from pg_class where relnamespace = 'analytics'::regnamespace"
+    assert source.conn.execute(query).fetchone() == (0,)
+
+
+def test_names_that_need_quotes_serve(new_database, cli, monkeypatch):
+    url = new_database("2026")
+    monkeypatch.setenv("DATABASE_URL", url)
+    monkeypatch.setenv("SOURCE_SCHEMA", "The App")
+    monkeypatch.setenv("ANALYTICS_SCHEMA", "7 Metrics")
+    with tables.connect(url) as conn:
+        create_source_tables(conn, "The App")
+        outcome = cli("--as-of", NOW)
+        assert outcome.exit_code == 0, outcome.stdout + outcome.stderr
+        assert image(conn, "7 Metrics")["daily_metric_rollups"]
+
+
+def test_a_model_that_fails_fails_its_job_alone_and_keeps_its_table(source, run, cli):
+    source.event("2026-11-22 10:00")
+    run()
+    before = image(source.conn)
+    source.event("2026-11-22 11:00", "workout_started")
+    source.do("alter table event_logs rename to raw")
+    source.do("""
+        create view event_logs as
+        select
+            id, anonymous_user_id, event_name, occurred_at, received_at,
+            to_jsonb(1 / (length(event_name) - length('workout_started'))) as experiment_map
+        from raw
+    """)
+    outcome = run()
+    assert (outcome.exit_code, outcome.summary["ok"]) == (1, False)
+    assert outcome.of_jobs("status") == {
+        "daily": "SUCCESS",
+        "experiment": "SUCCESS",
+        "funnel": "FAILED",
+    }
+    after = image(source.conn)
+    assert after["funnel_rollups"] == before["funnel_rollups"]
+    assert after["daily_metric_rollups"] != before["daily_metric_rollups"]
+
+    (problem,) = outcome.of_jobs("errors")["funnel"]
+    assert problem.startswith("model funnel_rollups: error\n") and "division by zero" in problem
+    place = re.search(r"^ *SQL: (.+)$", problem, re.M)[1]
+    assert "insert" not in Path(place).read_text() and "step_users" in Path(place).read_text()
+    logged = cli("runs", "--json", "--limit", 3).summary
+    errors = {row["job_name"]: (row["status"], row["error_text"]) for row in logged}
+    assert errors["funnel"] == ("FAILED", problem)
+    assert errors["daily"] == errors["experiment"] == ("SUCCESS", None)
+    text = cli("--as-of", NOW, "--job", "funnel")
+    assert text.exit_code == 1
+    assert "FAIL model funnel_rollups" in text.stderr and "division by zero" in text.stdout
+
+
+def test_a_test_that_fails_fails_its_job(source, run):
+    source.event("2026-11-22 10:00")
+    run("--job", "daily")
+    source.do("""
+        create function spoil() returns trigger language plpgsql as
+        $$ begin new.value := -1; return new; end $$
+    """)
+    source.do("""
+        create trigger spoil before insert or update on analytics.daily_metric_rollups
+        for each row when (new.metric_name = 'ingestion_lag_p95') execute function spoil()
+    """)
+    outcome = run("--job", "daily", "--job", "funnel")
+    assert outcome.exit_code == 1
+    assert outcome.of_jobs("status") == {"daily": "FAILED", "funnel": "SUCCESS"}
+    assert any(problem.startswith("test ") for problem in outcome.of_jobs("errors")["daily"])
+    logged = source.conn.execute(
+        "select error_text from analytics.rollup_runs where status = 'FAILED'"
+    ).fetchall()
+    assert logged == [("\n\n".join(outcome.of_jobs("errors")["daily"]),)]
+
+
+def test_a_seed_that_fails_fails_its_job(source, run):
+    source.do("create schema analytics")
+    source.do("create view analytics.funnel_steps as select 1 as funnel_name")
+    outcome = run("--job", "funnel", "--job", "experiment")
+    assert outcome.exit_code == 1
+    assert outcome.of_jobs("status") == {"experiment": "SUCCESS", "funnel": "FAILED"}
+    assert outcome.of_jobs("errors")["funnel"][0].startswith("seed funnel_steps: error\n")
+
+
+def test_a_selection_that_matches_nothing_is_a_failure(source, run, monkeypatch):
+    monkeypatch.setattr(runner, "selection", lambda jobs: ("no_such_folder",))
+    outcome = run("--job", "daily")
+    assert outcome.exit_code == 1
+    assert outcome.of_jobs("errors") == {"daily": ["dbt did not build daily_metric_rollups."]}
+
+
+def test_dbt_that_cannot_begin_is_a_failure_with_its_reason(source, run, monkeypatch):
+    monkeypatch.setenv("DBT_THREADS", "many")
+    outcome = run("--job", "daily")
+    assert outcome.exit_code == 1 and outcome.summary["ok"] is False
+    assert "threads" in outcome.summary["error"] or "many" in outcome.summary["error"]
+    query = "select status, error_text from analytics.rollup_runs"
+    ((status, error),) = source.conn.execute(query).fetchall()
+    assert status == "FAILED" and outcome.summary["error"] in error
+
+
+def test_dbt_commands_return_what_dbt_returns(source, cli):
+    assert cli("dbt", "ls", "--select", "no_such_model").exit_code == 0
+    assert cli("dbt", "--", "no-such-command").exit_code == 1
+    listed = cli("dbt", "--", "ls", "--resource-type", "seed", "--output", "name")
+    assert (listed.exit_code, listed.stdout.split()[-1]) == (0, "funnel_steps")
+    failed = cli("dbt", "run", "--select", "daily", "--vars", "{window_days: 181}")
+    assert failed.exit_code == 1 and "window_days must be a whole number" in failed.stdout
+
+
+def test_demo_fills_an_empty_database_once(db, cli, monkeypatch):
+    monkeypatch.setattr(demo, "fill", partial(demo.fill, users=60, days=20))
+    outcome = cli("demo")
+    assert outcome.exit_code == 0, outcome.stderr
+    today = datetime.now(UTC).date()
+    assert re.search(rf"^{today} ", outcome.stdout, re.M)
+    assert outcome.stdout.splitlines()[-1].startswith("funnel")
+    again = cli("demo")
+    assert (again.exit_code, again.stdout) == (1, "")
+    assert "the source tables exist already" in again.stderr
+
+
+def test_without_a_url_the_embedded_database_serves(cli, monkeypatch):
+    monkeypatch.delenv("DATABASE_URL")
+    outcome = cli("runs")
+    assert (outcome.exit_code, outcome.stdout) == (0, "No run yet.\n")
+    assert json.loads(cli("runs", "--json").stdout) == []

@@ -1,0 +1,312 @@
+"""What a run promises: one test for each guarantee."""
+
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+
+import oracle
+import pytest
+from tables import NOW, differences, event, expected, image, stored
+
+from dbt_project import ROOT
+
+DAY, HOUR, MS = timedelta(days=1), timedelta(hours=1), timedelta(milliseconds=1)
+AS_OF_NOW = ("--vars", f"{{as_of: '{NOW}'}}")
+JOURNEY = ("app_opened", "workout_started", "exercise_logged", "session_submitted")
+
+
+def at(days_ago, hour=12):
+    return datetime(2026, 11, 23, hour) - days_ago * DAY
+
+
+@pytest.fixture
+def lively(source):
+    """Users a to f, first seen 13, 11, … 3 days ago, who come back on most days since."""
+    source.experiment("x", ("A", "B"), start_at=at(40))
+    source.experiment("over", ("A",), status="ENDED", end_at=at(5))
+    source.experiment("draft", ("A",), status="DRAFT")
+    for nth, user in enumerate("abcdef"):
+        variant, first = "AB"[nth % 2], 13 - 2 * nth
+        source.assign(user, "x", variant, at(first, 9))
+        for ago in range(first, -1, -1 - nth % 2):
+            for step, name in enumerate(JOURNEY[: 1 + (ago + nth) % 4]):
+                moment = at(ago, 9 + step)
+                late = moment + timedelta(seconds=ago + nth)
+                source.event(moment, name, user, received=late, mapping={"x": variant})
+    return source
+
+
+def test_a_second_run_changes_no_byte_but_computed_at(lively, run):
+    first = run()
+    assert first.exit_code == 0, first.stderr
+    before, moments = image(lively.conn, but="computed_at"), image(lively.conn)
+    second = run()
+    assert second.summary["ok"] and second.of_jobs("rows_written") == first.of_jobs("rows_written")
+    assert image(lively.conn, but="computed_at") == before
+    assert all(rows for rows in before.values())
+    after = image(lively.conn)
+    assert all(set(rows).isdisjoint(after[table]) for table, rows in moments.items())
+
+
+def test_whatever_changed_in_the_source_is_in_the_next_run(lively, run):
+    lively.event(at(3), "misspelt_name", "a")
+    run()
+    before = stored(lively.conn)
+    lively.event(at(6), "session_submitted", "a", received=NOW)  # arrives six days late
+    lively.do("delete from event_logs where anonymous_user_id = 'b'")
+    lively.do("delete from event_logs where event_name = 'misspelt_name'")
+    lively.do("update assignments set variant_id = 'B' where anonymous_user_id = 'c'")
+    lively.do(
+        "update event_logs set experiment_map = '{\"x\": \"B\"}' where anonymous_user_id = 'c'"
+    )
+    lively.do("update experiment_variants set variant_id = 'C' where variant_id = 'B'")
+    lively.do("delete from experiment_variants where experiment_id = 'over'")
+    lively.do("delete from experiments where experiment_id = 'draft'")
+    assert run().summary["ok"]
+    after = stored(lively.conn)
+    assert differences(after, expected(lively.rows(), NOW, 14)) == []
+
+    day = at(6).date()
+    submitted = (day, "sessions_submitted", "overall")
+    assert after.daily[submitted][0] != before.daily[submitted][0]
+    misspelt = (at(3).date(), "event_volume_by_name", "misspelt_name")
+    assert misspelt in before.daily and misspelt not in after.daily
+    born = (at(11).date(), "new_users", "overall")
+    assert (before.daily[born][0], after.daily[born][0]) == (1, 0)
+    assert {key[1:3] for key in before.experiment} == {("x", "A"), ("x", "B"), ("over", "A")}
+    assert {key[1:3] for key in after.experiment} == {("x", "A"), ("x", "C")}
+    moved = [before.experiment, after.experiment]
+    assigned = [rows[NOW.date(), "x", "A", "users_assigned"][0] for rows in moved]
+    assert assigned == [3, 2]
+    opened = (at(11).date(), "core_journey", "active_open", "x:B")
+    assert opened in before.funnel and opened not in after.funnel
+    catalog = lively.conn.execute(
+        "select experiment_id, variants from analytics.experiment_catalog order by 1"
+    ).fetchall()
+    assert [(name, [v["variant_id"] for v in variants]) for name, variants in catalog] == [
+        ("over", []),
+        ("x", ["A", "C"]),
+    ]
+
+
+def test_days_outside_the_window_keep_every_byte(lively, run):
+    run()
+    outside = f"day < '{at(2).date()}'"
+    before, window = image(lively.conn, where=outside), image(lively.conn, where=f"not {outside}")
+    for name in JOURNEY:
+        lively.event(at(5), name, "late", mapping={"x": "A"})
+        lively.event(at(1), name, "late", mapping={"x": "A"})
+    lively.do("delete from event_logs where anonymous_user_id = 'a'")
+    assert run("--window-days", 3).summary["ok"]
+    assert image(lively.conn, where=outside) == before
+    assert image(lively.conn, where=f"not {outside}") != window
+
+
+def test_days_before_the_first_event_keep_their_rows(lively, run):
+    run()
+    purged = f"day < '{at(4).date()}'"
+    before, old = image(lively.conn, where=purged), stored(lively.conn)
+    lively.do("delete from event_logs where occurred_at < %s", at(4, hour=0))
+    later = NOW + HOUR
+    outcome = run(as_of=later)
+    assert outcome.summary["ok"]
+    assert image(lively.conn, where=purged) == before
+
+    source = lively.rows()
+    fresh = expected(source, later, 14)
+    merged = [oracle.merge(*tables, source, later, 14) for tables in zip(old, fresh, strict=True)]
+    assert differences(stored(lively.conn), type(old)(*merged)) == []
+    rewritten = {job: sum(key[0] >= at(4).date() for key in rows)
+                 for job, rows in fresh._asdict().items()}  # fmt: skip
+    assert outcome.of_jobs("rows_written") == rewritten
+
+    # Where nothing was ever computed, a day before the first event is a day of zeros.
+    lively.do("alter schema analytics rename to purged")
+    assert run(as_of=later).summary["ok"]
+    assert differences(stored(lively.conn), fresh) == []
+    assert fresh.daily[at(9).date(), "dau", "overall"][0] == 0
+
+
+def test_an_empty_source_zeroes_no_history(lively, run):
+    run()
+    before = image(lively.conn)
+    lively.do("truncate event_logs")
+    outcome = run("--job", "daily", "--job", "funnel", as_of=NOW + DAY)
+    assert outcome.summary["ok"]
+    after = image(lively.conn, where=f"day <= '{NOW.date()}'")
+    assert after == {table: before[table] for table in after}
+    tomorrow = stored(lively.conn).daily[NOW.date() + DAY, "dau", "overall"]
+    assert tomorrow == (0, None, False)
+
+
+def test_timestamptz_and_enum_columns_give_the_same_answer(lively, run):
+    # New York's clocks go back on 1 November 2026, and the window reaches beyond.
+    name = lively.conn.info.dbname
+    lively.do(f"alter database {name} set timezone to 'America/New_York'")
+    for hours in range(0, 60, 2):
+        user = f"night owl {hours % 6}"
+        lively.event(datetime(2026, 10, 31) + hours * HOUR, "session_submitted", user)
+        lively.assign(f"night owl {hours}", at=datetime(2026, 10, 31) + hours * HOUR - MS)
+    assert run("--window-days", 30).summary["ok"]
+    plain = image(lively.conn, but="computed_at")
+    assert differences(stored(lively.conn), expected(lively.rows(), NOW, 30)) == []
+
+    columns = lively.conn.execute("""
+        select format(
+            'alter table %I alter %I type timestamptz using %2$I at time zone ''UTC''',
+            table_name, column_name
+        )
+        from information_schema.columns
+        where table_schema = 'public' and data_type = 'timestamp without time zone'
+    """).fetchall()
+    assert len(columns) == 9
+    for (statement,) in columns:
+        lively.do(statement)
+    lively.do("create type status as enum ('DRAFT', 'RUNNING', 'PAUSED', 'ENDED')")
+    lively.do("alter table experiments alter status drop default")
+    lively.do("alter table experiments alter status type status using status::status")
+    lively.do("alter schema analytics rename to plain")
+    assert run("--window-days", 30).summary["ok"]
+    assert image(lively.conn, but="computed_at") == plain
+    for schema in ("plain", "analytics"):
+        query = f"select start_at, end_at from {schema}.experiment_catalog order by experiment_id"
+        assert lively.conn.execute(query).fetchall() == [
+            (None, None),
+            (None, at(5)),
+            (at(40), None),
+        ]
+
+
+ODD_NAMES = (
+    "__proto__", "7", "", " ", "overall", "null", "NaN", "it's", 'say "hi"', "back\\slash",
+    "{{ var('as_of') }}", "{% endraw %}", "{# x", "%s %(x)s %", "$1 :x", "tab\tline\nend",
+    "🏋️ Übung", "n" * 200, "n" * 201, "n" * 5_000, "m" * 1_000_000, "m" * 1_000_001,
+)  # fmt: skip
+ODD_MAPS = (
+    {}, [], ["A"], "A", 5, True, {"x": None}, {"x": {"v": "A"}}, {"x": ["A"]}, {"x": 1.5},
+    {"x": 10**400}, {"x": True}, {"": ""}, {"a:b": "c"}, {"a": "b:c"}, {"100%": "%3A"},
+    {"__proto__": "constructor"}, {"{{ x }}": "{% if %}"}, {"it's": '"q"'}, {"k" * 5_000: "A"},
+    {"x": "A", "y": "B", "z": None},
+)  # fmt: skip
+ODD_TIMES = ("infinity", "-infinity", "9999-12-31 23:59:59.999", "0002-01-01", None)
+
+
+def accept_nulls(source, *tables):
+    for table in tables:
+        for (column,) in source.conn.execute(
+            "select attname from pg_attribute where attrelid = %s::regclass and attnum > 0"
+            " and attnotnull and attname not in ('id', 'experiment_id')",
+            [table],
+        ).fetchall():
+            source.do(f"alter table {table} alter {column} drop not null")
+
+
+def test_bad_data_never_fails_a_run(source, run):
+    accept_nulls(source, "event_logs", "assignments", "experiments", "experiment_variants")
+    # Its index on the name would refuse the longest ones.
+    source.do("drop index event_logs_event_name_idx")
+    source.event(at(13), "app_opened", "first")
+    source.events(*(event(at(1), name, "names") for name in (*ODD_NAMES, None)))
+    source.events(
+        *(event(at(2), name, "maps", mapping=m) for m in ODD_MAPS for name in JOURNEY[:2])
+    )
+    source.do("update event_logs set experiment_map = 'null' where experiment_map = '{}'")
+    source.events(*(event(at(3), user=user) for user in (None, "", " ", "'; --", "{{ u }}")))
+    source.events(*(event(at(3), "session_submitted", user) for user in (None, "")))
+    for moment in ODD_TIMES:
+        source.event(moment, user="when", received=at(4))
+        source.event(at(4), user="when", received=moment or "infinity")
+    source.do("update event_logs set received_at = null where anonymous_user_id = ''")
+    source.event(at(5), user="fast", received=at(6))  # received before it happened
+    source.do("insert into event_logs (id) values ('nothing but an id')")
+
+    names = ("a:b", "100%", "it's", 'say "hi"', "{{ x }}", "{% if %}", "__proto__", "", "y" * 800)
+    for name in names:
+        source.experiment(name, (name, "%", ":"), weight=float("nan"), start_at="-infinity")
+        source.assign("first", name, name, at(13))
+        source.assign("nobody", name, "%", "infinity")
+    source.experiment("endless", status="ENDED", end_at="infinity", weight=float("inf"))
+    source.experiment("lost", status="PAUSED")
+    source.experiment("odd", status="no such status")
+    source.experiment("bare", ())
+    source.do("update experiments set status = null, targeting = null where experiment_id = 'odd'")
+    source.do("insert into experiment_variants (id, experiment_id, variant_id)"
+              " values ('1', 'no such experiment', 'A')")  # fmt: skip
+    source.assign("first", "endless", "no such variant")
+    source.assign("first", "no such experiment", "A")
+    source.assign(None, "endless", "A", "-infinity")
+    source.assign("maps", "endless", "A", None)
+    source.assign("names", "endless", None, at(3))
+
+    wanted = expected(source.rows(), NOW, 14)
+    first = run()
+    assert first.exit_code == 0, first.stdout
+    assert differences(stored(source.conn), wanted) == []
+    before = image(source.conn, but="computed_at")
+    assert run().exit_code == 0
+    assert image(source.conn, but="computed_at") == before
+
+
+def test_a_variant_without_an_id_is_no_variant(source, run):
+    accept_nulls(source, "experiment_variants")
+    source.event(at(1))
+    source.experiment("x", ("A", None))
+    outcome = run("--job", "experiment")
+    assert outcome.exit_code == 0, outcome.stdout
+    assert {key[1:3] for key in stored(source.conn).experiment} == {("x", "A")}
+
+
+def test_numbers_in_a_map_name_variants_by_their_text(source, run):
+    texts = ("1", "1.0", "1.00")
+    for text in texts:
+        source.do("insert into event_logs (id, anonymous_user_id, session_id, install_id, platform,"
+                  " event_name, occurred_at, received_at, experiment_map) values"
+                  " (%s, 'u', 's', 'i', 'ios', 'app_opened', %s, %s, %s::jsonb)",
+                  text, at(1), at(1), f'{{"x": {text}}}')  # fmt: skip
+    assert run("--job", "funnel").summary["ok"]
+    keys = {key[3] for key in stored(source.conn).funnel if key[2] == "active_open"}
+    assert keys == {"overall", "x:1", "x:1.0", "x:1.00"}
+
+
+def test_full_refresh_keeps_history(lively, run, cli):
+    run()
+    purged = f"day < '{at(4).date()}'"
+    before = image(lively.conn, where=purged)
+    lively.do("delete from event_logs where occurred_at < %s", at(4, hour=0))
+    outcome = cli("dbt", "--", "build", "--full-refresh", "--exclude-resource-type", "unit_test",
+                  *AS_OF_NOW)  # fmt: skip
+    assert outcome.exit_code == 0, outcome.stdout
+    assert image(lively.conn, where=purged) == before
+
+
+def tables_of(conn):
+    query = "select relname from pg_class where relnamespace = 'analytics'::regnamespace"
+    return {name for (name,) in conn.execute(f"{query} and relkind in ('r', 'v')")}
+
+
+@pytest.mark.parametrize(
+    ("job", "tables"),
+    [
+        ("experiment", {"experiment_metric_rollups", "experiment_catalog"}),
+        ("funnel", {"funnel_rollups", "funnel_steps"}),
+    ],
+)
+def test_dbt_builds_each_job_by_itself(lively, cli, job, tables):
+    outcome = cli("dbt", "--", "build", "--select", job, *AS_OF_NOW)
+    assert outcome.exit_code == 0, outcome.stdout
+    assert tables_of(lively.conn) == tables
+    wanted = expected(lively.rows(), NOW, 14)._asdict()[job]
+    table = next(name for name in tables if name.endswith("_rollups"))
+    count = lively.conn.execute(f"select count(*) from analytics.{table}").fetchone()
+    assert count == (len(wanted),)
+
+
+def test_dbt_builds_daily_by_itself_from_the_shell(lively, database_url):
+    command = [sys.executable, ROOT / "cli.py", "dbt", "--", "build", "--select", "daily"]
+    lively.event(datetime.now(UTC).replace(tzinfo=None), user="today")
+    done = subprocess.run(
+        command, env={**os.environ, "DATABASE_URL": database_url}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert tables_of(lively.conn) == {"daily_metric_rollups"}

@@ -1,0 +1,281 @@
+"""The run log, and what it says of runs that meet, are stopped, or are killed."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from datetime import UTC
+
+import psycopg
+import pytest
+import tables
+from psycopg.rows import dict_row
+from tables import NOW, image
+
+from dbt_project import ROOT, run_log, runner
+from dbt_project.database import connect, parse_url
+from dbt_project.window import Window
+
+JOBS = ("daily", "experiment", "funnel")
+GATE = 20_261_123  # the number of an advisory lock
+
+
+def log(source):
+    """All of rollup_runs, oldest first."""
+    query = "select * from analytics.rollup_runs order by started_at, job_name"
+    with source.conn.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(query).fetchall()
+
+
+def statuses(source):
+    return {row["job_name"]: row["status"] for row in log(source)}
+
+
+@contextmanager
+def held(url, *jobs, schema="analytics"):
+    """Be a run of `jobs` in another process, as far as anyone can see."""
+    conninfo = parse_url(url)
+    window = Window(NOW.replace(tzinfo=UTC), 14)
+    with connect(conninfo, autocommit=True) as conn:
+        run_log.create(conn, schema)
+        with run_log.held(conninfo, conn, schema, jobs, window) as runs:
+            yield runs
+
+
+def test_a_run_is_on_record_before_dbt_starts_and_after(source, run, monkeypatch):
+    seen = []
+
+    def build(*arguments, real=runner.build):
+        seen.extend(log(source))
+        real(*arguments)
+
+    monkeypatch.setattr(runner, "build", build)
+    source.event("2026-11-22 10:00")
+    source.event("2026-11-24 10:00")
+    outcome = run("--window-days", 2)
+    assert outcome.exit_code == 0
+    assert [(row["job_name"], row["status"]) for row in seen] == [(j, "RUNNING") for j in JOBS]
+    for row in seen:
+        assert (row["finished_at"], row["error_text"]) == (None, None)
+        assert f"process {os.getpid()} on " in row["holder"]
+
+    for before, after in zip(seen, log(source), strict=True):
+        assert before["id"] == after["id"] and after["status"] == "SUCCESS"
+        assert after["started_at"] <= after["finished_at"] and after["error_text"] is None
+        assert (after["window_start"], after["window_end"]) == (
+            NOW.replace(day=22, hour=0, minute=0),
+            NOW.replace(day=24, hour=0, minute=0),
+        )
+        assert after["as_of"] == NOW
+        assert after["rows_written"] == outcome.of_jobs("rows_written")[after["job_name"]]
+        assert after["ignored_count"] == sum(after["ignored_by_rule"].values()) == 0
+        assert after["dbt_invocation_id"]
+
+
+def test_a_second_run_is_refused_and_changes_nothing(source, run, database_url):
+    source.event("2026-11-22 10:00")
+    run("--job", "daily")
+    with held(database_url, "experiment"):
+        source.event("2026-11-23 10:00")
+        before, logged = image(source.conn), log(source)
+        refused = run()
+        assert refused.exit_code == 3
+        assert refused.summary["ok"] is False and refused.summary["error"] in refused.stderr
+        assert "Job experiment is already running" in refused.stderr
+        assert f"process {os.getpid()} on " in refused.stderr
+        assert (image(source.conn), log(source)) == (before, logged)
+    assert run("--job", "experiment").exit_code == 0
+
+
+def test_a_refusal_tells_since_when_in_utc(source, run, database_url):
+    with held(database_url, "daily"):
+        (row,) = log(source)
+        assert f"since {row['started_at']:%Y-%m-%d %H:%M:%S} UTC" in run("--job", "daily").stderr
+
+
+def test_different_jobs_run_at_the_same_time(source, run, database_url):
+    source.event("2026-11-22 10:00")
+    with held(database_url, "funnel"):
+        assert run("--job", "daily", "--job", "experiment").exit_code == 0
+        assert statuses(source) == {
+            "daily": "SUCCESS",
+            "experiment": "SUCCESS",
+            "funnel": "RUNNING",
+        }
+
+
+def test_each_schema_has_locks_of_its_own(source, run, database_url):
+    with held(database_url, *JOBS, schema="elsewhere"):
+        assert run("--job", "funnel").exit_code == 0
+
+
+def test_what_a_dead_run_left_is_found_by_any_run_and_by_the_list(source, run, cli, database_url):
+    with held(database_url, "daily"):
+        pass
+    for find in (lambda: cli("runs", "--json"), lambda: run("--job", "daily")):
+        source.do("""
+            insert into analytics.rollup_runs (job_name, status, window_start, window_end)
+            values ('funnel', 'RUNNING', '2026-11-22', '2026-11-24')
+        """)
+        assert find().exit_code == 0
+        assert statuses(source) == {"daily": "SUCCESS", "funnel": "FAILED"}
+
+
+def test_an_error_outside_of_dbt_is_logged_and_passed_on(source, run, monkeypatch):
+    def build(*arguments):
+        raise ZeroDivisionError("no such luck")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runner, "build", build)
+        with pytest.raises(ZeroDivisionError):
+            run("--job", "funnel")
+    (row,) = log(source)
+    assert (row["status"], row["error_text"]) == ("FAILED", "ZeroDivisionError: no such luck")
+    assert row["finished_at"]
+    assert run("--job", "funnel").exit_code == 0
+
+
+def test_the_end_is_logged_though_the_connection_was_lost(source, run, monkeypatch):
+    def build(*arguments, real=runner.build):
+        real(*arguments)
+        source.do("select pg_terminate_backend(pid) from pg_stat_activity"
+                  " where datname = current_database() and pid <> pg_backend_pid()")  # fmt: skip
+
+    monkeypatch.setattr(runner, "build", build)
+    outcome = run("--job", "daily")
+    assert outcome.exit_code == 0
+    assert statuses(source) == {"daily": "SUCCESS"}
+
+
+def test_a_run_that_lost_its_lock_to_another_says_so(source, run, monkeypatch):
+    def build(*arguments, real=runner.build):
+        real(*arguments)
+        source.do("update analytics.rollup_runs set status = 'FAILED', error_text = 'taken over'")
+
+    monkeypatch.setattr(runner, "build", build)
+    outcome = run("--job", "daily")
+    assert outcome.exit_code == 1
+    assert "another run took over" in outcome.summary["error"]
+    assert [row["error_text"] for row in log(source)] == ["taken over"]
+
+
+@pytest.mark.parametrize(
+    "kind", ["uuid primary key default gen_random_uuid()", "text primary key"], ids=["uuid", "text"]
+)
+def test_a_run_log_of_the_agreed_columns_is_extended(source, run, kind):
+    source.do("create schema analytics")
+    source.do(f"""
+        create table analytics.rollup_runs (
+            id {kind}, job_name text not null, status text not null,
+            started_at timestamptz not null default current_timestamp, finished_at timestamptz,
+            window_start timestamptz not null, window_end timestamptz not null,
+            rows_written int not null default 0, ignored_count int not null default 0,
+            error_text text
+        )
+    """)
+    source.do("""
+        insert into analytics.rollup_runs
+            (id, job_name, status, started_at, window_start, window_end)
+        select gen_random_uuid(), job_name, status, moment, moment, moment
+        from cast('2026-01-01' as timestamptz) as moment
+        cross join (values ('daily', 'RUNNING'), ('funnel', 'SUCCESS')) as old (job_name, status)
+    """)
+    outcome = run("--job", "daily")
+    assert outcome.exit_code == 0, outcome.stderr
+    assert [(row["job_name"], row["status"]) for row in log(source)] == [
+        ("daily", "FAILED"),
+        ("funnel", "SUCCESS"),
+        ("daily", "SUCCESS"),
+    ]
+
+
+@pytest.fixture
+def gate(source, database_url):
+    """Let every reading of the events wait while the test keeps this gate closed."""
+    source.do("alter table event_logs rename to raw")
+    source.do(f"""
+        create function passed() returns boolean language plpgsql volatile as
+        $$ begin perform pg_advisory_xact_lock_shared({GATE}); return true; end $$
+    """)
+    source.do("create view event_logs as select * from raw where (select passed())")
+    with psycopg.connect(database_url) as conn:
+
+        @contextmanager
+        def closed():
+            conn.execute("select pg_advisory_lock(%s)", [GATE])
+            conn.commit()
+            try:
+                yield
+            finally:
+                conn.rollback()
+                conn.execute("select pg_advisory_unlock(%s)", [GATE])
+                conn.commit()
+
+        yield closed
+
+
+def wait_until(found, seconds=60):
+    """Ask again and again until there is an answer."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if answer := found():
+            return answer
+        time.sleep(0.02)
+    raise AssertionError("waited in vain")
+
+
+@contextmanager
+def started(source, database_url, *arguments):
+    """Start the command line in a process of its own; yield it once it waits at the gate."""
+    process = subprocess.Popen(
+        [sys.executable, ROOT / "cli.py", "--as-of", str(NOW), *arguments],
+        env={**os.environ, "DATABASE_URL": database_url},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    waiting = """
+        select count(*) from pg_locks where locktype = 'advisory' and not granted and objid = %s
+        and database = (select oid from pg_database where datname = current_database())
+    """
+    try:
+        wait_until(lambda: process.poll() or source.conn.execute(waiting, [GATE]).fetchone()[0])
+        assert process.poll() is None, process.communicate()
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_a_killed_run_is_taken_over_by_the_next(source, gate, run, database_url):
+    source.event("2026-11-22 10:00")
+    assert run("--job", "daily").exit_code == 0
+    before = image(source.conn)
+    source.do("update raw set event_name = 'tab_opened'")
+    with gate(), started(source, database_url, "--job", "daily") as process:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert [row["status"] for row in log(source)] == ["SUCCESS", "RUNNING"]
+        assert image(source.conn) == before
+    assert run("--job", "daily").exit_code == 0
+    first, killed, last = log(source)
+    assert [row["status"] for row in (first, killed, last)] == ["SUCCESS", "FAILED", "SUCCESS"]
+    assert killed["error_text"] == run_log.ORPHANED and killed["finished_at"]
+    assert f"process {process.pid} on " in killed["holder"]
+    assert image(source.conn) != before
+
+
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT], ids=lambda stop: stop.name)
+def test_a_stopped_run_ends_as_failed_with_nothing_half_written(source, gate, database_url, stop):
+    source.event("2026-11-22 10:00")
+    source.experiment()
+    with gate(), started(source, database_url) as process:
+        process.send_signal(stop)
+        _, stderr = process.communicate(timeout=30)
+        assert process.returncode == 130, stderr
+        assert "Stopped. The run log says FAILED" in stderr
+        assert statuses(source) == dict.fromkeys(JOBS, "FAILED")
+        assert all(row["finished_at"] and row["error_text"] for row in log(source))
+        assert not any(tables.stored(source.conn))
