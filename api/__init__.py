@@ -1,0 +1,43 @@
+"""The dashboard's API: a Flask app that reads the analytics schema and nothing else."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from flask import Flask, Response
+
+from api import access_log, compression, cors, docs, errors, health, metrics, queries
+from api.database import Database
+from api.settings import Settings, from_environment
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def create_app(settings: Settings | None = None, *, now: Callable[[], datetime] = utc_now) -> Flask:
+    """Return the app; it connects to the database with the first request that needs it."""
+    settings = settings or from_environment()
+    app = Flask(__name__)
+    # A redirect would be the one answer that is not JSON.
+    app.url_map.merge_slashes = False
+    app.extensions["settings"] = settings
+    app.extensions["database"] = Database(settings)
+    app.extensions["queries"] = queries.load(settings.schema)
+    app.extensions["now"] = now
+
+    access_log.configure()
+    access_log.init_app(app)
+    cors.init_app(app)
+    errors.init_app(app)
+    for module in (metrics, health, docs):
+        app.register_blueprint(module.blueprint)
+
+    @app.after_request
+    def finish(response: Response) -> Response:
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        cors.add_headers(response)
+        compression.pack(response)
+        access_log.finish(response)
+        return response
+
+    return app

@@ -1,0 +1,91 @@
+"""One line of JSON on stderr per request, and one per event worth a line."""
+
+import json
+import logging
+import re
+import sys
+import time
+import traceback
+from datetime import UTC, datetime
+from uuid import uuid4
+
+from flask import Flask, Response, current_app, g, has_request_context, request
+
+from dbt_project.window import iso
+
+# What a query string may hold besides, a token by mistake, is not written down.
+LOGGED_PARAMETERS = (
+    "window_days",
+    "from",
+    "to",
+    "experiment_id",
+    "funnel_name",
+    "format",
+    "limit",
+)
+access = logging.getLogger("api.access")
+
+
+class JsonLines(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": iso(datetime.fromtimestamp(record.created, UTC)),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if has_request_context():
+            line["request_id"] = g.get("request_id")
+        line |= getattr(record, "fields", {})
+        if record.exc_info:
+            line["traceback"] = "".join(traceback.format_exception(*record.exc_info))
+        return json.dumps(line, ensure_ascii=False)
+
+
+def configure() -> None:
+    """Send what the API and its pool have to say to stderr, unless someone has decided else."""
+    for name, level in (("api", logging.INFO), ("psycopg.pool", logging.ERROR)):
+        logger = logging.getLogger(name)
+        if not logger.handlers:
+            handler = logging.StreamHandler(sys.stderr)
+            handler.setFormatter(JsonLines())
+            logger.addHandler(handler)
+            logger.setLevel(level)
+            logger.propagate = False
+
+
+def init_app(app: Flask) -> None:
+    @app.before_request
+    def begin() -> None:
+        g.began = time.perf_counter()
+        g.request_id = _request_id()
+
+
+def finish(response: Response) -> None:
+    """Tell the client its request's id, and write the line once the body has gone out."""
+    response.headers["X-Request-ID"] = g.request_id
+    fields = {
+        "request_id": g.request_id,
+        "client": request.remote_addr,
+        "method": request.method,
+        "path": request.path,
+        "query": {name: request.args[name] for name in LOGGED_PARAMETERS if name in request.args},
+        "status": response.status_code,
+        "bytes": None if response.is_streamed else response.calculate_content_length(),
+        "user_agent": request.headers.get("User-Agent"),
+    }
+    began = g.began
+
+    def write() -> None:
+        fields["ms"] = round((time.perf_counter() - began) * 1000, 1)
+        access.info("request", extra={"fields": fields})
+
+    response.call_on_close(write)
+
+
+def _request_id() -> str:
+    given = request.headers.get("X-Request-ID", "")
+    token = current_app.extensions["settings"].token
+    if re.fullmatch("[A-Za-z0-9._~-]{1,128}", given) and given != token:
+        return given
+    return uuid4().hex

@@ -1,0 +1,29 @@
+"""The dashboard's token, which comes in the header x-dashboard-token."""
+
+import hmac
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from flask import current_app, request
+
+from api.errors import NoToken, Unauthorized
+
+HEADER = "x-dashboard-token"
+
+
+def token_required(view: Callable[..., Any]) -> Callable[..., Any]:
+    """Let nothing of a request be looked at before its token is right."""
+
+    @wraps(view)
+    def guarded(*arguments: Any, **named: Any) -> Any:
+        expected = current_app.extensions["settings"].token
+        if not expected:
+            raise NoToken("Set DASHBOARD_TOKEN on the server to open this endpoint.")
+        # WSGI hands the bytes of a header on as if they were Latin-1.
+        given = request.headers.get(HEADER, "").encode("latin-1", "replace")
+        if not hmac.compare_digest(given, expected.encode()):
+            raise Unauthorized(f"Send the dashboard's token in the header {HEADER}.")
+        return view(*arguments, **named)
+
+    return guarded

@@ -1,0 +1,124 @@
+"""The pool of connections, and how a request's statements run on one of them."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from psycopg import ClientCursor
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from api.settings import Settings
+
+PAUSE_S = 1.0
+LOST = (psycopg.OperationalError, psycopg.InterfaceError)
+NOT_THERE_YET = (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn)
+
+
+class Unavailable(Exception):
+    """The database cannot answer now."""
+
+
+class Database:
+    """Connections that are opened when first needed, and again after the server was away.
+
+    All statements of a request go to the server as one message, with their values bound by
+    psycopg. That is one round trip and one transaction, so `set local` holds for them, and it
+    needs nothing of a session: a transaction-mode pooler may stand in between.
+    """
+
+    def __init__(self, settings: Settings):
+        self.pool = ConnectionPool(
+            settings.conninfo,
+            kwargs={
+                "autocommit": True,
+                "prepare_threshold": None,
+                "cursor_factory": ClientCursor,
+                "application_name": "analytics-rollups-api",
+            },
+            min_size=0,
+            max_size=settings.pool_size,
+            timeout=settings.pool_timeout_s,
+            # Short, because the time between attempts doubles until it is over.
+            reconnect_timeout=PAUSE_S,
+            open=False,
+            name="api",
+        )
+        self.preamble = (
+            f"set local statement_timeout = {int(settings.statement_timeout_s * 1000)};\n"
+            "set local extra_float_digits = 1;\n"
+            "set local work_mem = '32MB';\n"
+        )
+        self._away_until = 0.0
+
+    def rows(self, statements: Sequence[str], values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        """Return the one row of each statement. Raises Unavailable, or what psycopg says."""
+        message = self.preamble + ";\n".join(statements)
+        with _failures():
+            try:
+                return self._rows(message, values)
+            except psycopg.errors.QueryCanceled:
+                raise
+            except LOST:
+                # The server was restarted, or dropped a connection that idled. The others may
+                # be as dead as this one.
+                self.pool.check()
+            return self._rows(message, values)
+
+    def rows_if_there(
+        self, statements: Sequence[str], values: Mapping[str, Any]
+    ) -> list[tuple[Any, ...] | None]:
+        """Return what `rows` does, with None for a statement whose tables do not exist yet."""
+        try:
+            return [*self.rows(statements, values)]
+        except NOT_THERE_YET:
+            if len(statements) == 1:
+                return [None]
+            return [row for one in statements for row in self.rows_if_there([one], values)]
+
+    @contextmanager
+    def cursor(self, statement: str, values: Mapping[str, Any]) -> Iterator[psycopg.ServerCursor]:
+        """Yield a cursor of the server's over one statement, in a transaction of its own."""
+        with _failures(), self._connection() as conn, conn.transaction():
+            conn.execute(self.preamble)
+            with conn.cursor(name="answer") as cursor:
+                cursor.execute(statement, values)
+                yield cursor
+
+    def close(self) -> None:
+        self.pool.close()
+
+    def _rows(self, message: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        with self._connection() as conn, conn.cursor() as cursor:
+            cursor.execute(message, values)
+            found = []
+            while True:
+                if cursor.description:
+                    found.append(cursor.fetchone())
+                if not cursor.nextset():
+                    return found
+
+    @contextmanager
+    def _connection(self) -> Iterator[psycopg.Connection]:
+        self.pool.open()
+        # While the server is away only one request a second waits to find that out.
+        if time.monotonic() < self._away_until and not self.pool.get_stats()["pool_available"]:
+            raise Unavailable("The database is away.")
+        try:
+            conn = self.pool.getconn()
+        except PoolTimeout as error:
+            self._away_until = time.monotonic() + PAUSE_S
+            raise Unavailable(str(error)) from None
+        try:
+            yield conn
+        finally:
+            self.pool.putconn(conn)
+
+
+@contextmanager
+def _failures() -> Iterator[None]:
+    try:
+        yield
+    except LOST as error:
+        raise Unavailable(str(error).strip()) from None

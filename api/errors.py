@@ -1,0 +1,74 @@
+"""Every error leaves as {"error": "<title>", "message": "<what to do>"}."""
+
+import logging
+
+from flask import Flask, Response, jsonify
+from werkzeug.exceptions import HTTPException
+
+from api.database import Unavailable
+
+RETRY_AFTER_S = 5
+MESSAGES = {
+    404: "There is nothing here. GET /openapi.json lists the endpoints.",
+    405: "This endpoint knows the methods in the header Allow only.",
+}
+log = logging.getLogger("api")
+
+
+class ApiError(Exception):
+    status = 500
+    title = "Internal Server Error"
+    headers: dict[str, str] = {}  # noqa: RUF012
+
+    def __init__(self, message: str):
+        super().__init__(message)
+        self.message = message
+
+
+class InvalidRequest(ApiError):
+    status = 400
+    title = "Invalid request"
+
+
+class Unauthorized(ApiError):
+    status = 401
+    title = "Unauthorized"
+    headers = {"WWW-Authenticate": 'Token realm="x-dashboard-token"'}  # noqa: RUF012
+
+
+class NoToken(ApiError):
+    status = 503
+    title = "Service Unavailable"
+
+
+def init_app(app: Flask) -> None:
+    @app.errorhandler(ApiError)
+    def known(error: ApiError) -> Response:
+        return _answer(error.status, error.title, error.message, error.headers)
+
+    @app.errorhandler(Unavailable)
+    def unavailable(error: Unavailable) -> Response:
+        log.warning("database unavailable: %s", error)
+        message = f"The database does not answer. Try again in {RETRY_AFTER_S} seconds."
+        return _answer(503, "Service Unavailable", message, {"Retry-After": str(RETRY_AFTER_S)})
+
+    @app.errorhandler(HTTPException)
+    def http(error: HTTPException) -> Response:
+        status = error.code or 500
+        headers = {name: text for name, text in error.get_headers() if name == "Allow"}
+        title = InvalidRequest.title if status == 400 else error.name
+        return _answer(status, title, MESSAGES.get(status, error.description or ""), headers)
+
+    @app.errorhandler(Exception)
+    def unexpected(error: Exception) -> Response:
+        log.error("unexpected error", exc_info=error)
+        message = "Something went wrong on the server; its log says what, under this request's id."
+        return _answer(500, ApiError.title, message, {})
+
+
+def _answer(status: int, title: str, message: str, headers: dict[str, str]) -> Response:
+    response = jsonify(error=title, message=message)
+    response.status_code = status
+    response.headers.update(headers)
+    response.headers["Cache-Control"] = "no-store"
+    return response

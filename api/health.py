@@ -1,0 +1,33 @@
+"""Whether the process is alive, and whether it can answer."""
+
+from flask import Blueprint, Response, current_app, jsonify
+
+from dbt_project.jobs import JOBS
+from dbt_project.window import iso
+
+blueprint = Blueprint("health", __name__)
+NEVER = {"last_success_at": None, "data_as_of": None, "age_seconds": None}
+
+
+@blueprint.get("/health")
+def health() -> Response:
+    return _uncached(jsonify(ok=True))
+
+
+@blueprint.get("/ready")
+def ready() -> Response:
+    """Answer 503 while the database is away. Old numbers are no reason: they can be shown."""
+    now = current_app.extensions["now"]()
+    statement = current_app.extensions["queries"]["ready"]
+    values = {"jobs": list(JOBS), "now": now}
+    (row,) = current_app.extensions["database"].rows_if_there([statement], values)
+    if row is None:
+        jobs = [{"job_name": job, **NEVER} for job in JOBS]
+        return _uncached(jsonify(ok=True, generated_at=iso(now), jobs=jobs))
+    body = f'{{"ok":true,"generated_at":"{iso(now)}","jobs":[{row[0]}]}}'
+    return _uncached(Response(body, mimetype="application/json"))
+
+
+def _uncached(response: Response) -> Response:
+    response.headers["Cache-Control"] = "no-store"
+    return response

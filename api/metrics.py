@@ -1,0 +1,64 @@
+"""The endpoints below /v1."""
+
+from flask import Blueprint, Response, current_app, request
+
+from api import answers, parameters
+from api.answers import DAILY, EXPERIMENTS, FUNNELS, SUMMARY, Answer
+from api.auth import token_required
+from dbt_project.window import Window, iso
+
+blueprint = Blueprint("v1", __name__, url_prefix="/v1")
+
+
+@blueprint.get("/metrics/daily")
+@token_required
+def daily() -> Response:
+    return _windowed(DAILY)
+
+
+@blueprint.get("/metrics/experiments")
+@token_required
+def experiments() -> Response:
+    return _windowed(EXPERIMENTS, "experiment_id")
+
+
+@blueprint.get("/metrics/funnels")
+@token_required
+def funnels() -> Response:
+    return _windowed(FUNNELS, "funnel_name")
+
+
+@blueprint.get("/metrics/summary")
+def summary() -> Response:
+    now = current_app.extensions["now"]()
+    days = parameters.window_days(request.args)
+    values = {**parameters.values(Window(now, days), {}), "window_days": days}
+    return answers.respond(SUMMARY, {"generated_at": iso(now)}, values, with_no_data=False)
+
+
+@blueprint.get("/runs")
+@token_required
+def runs() -> Response:
+    values = {"limit": parameters.limit(request.args)}
+    statement = current_app.extensions["queries"]["runs"]
+    (row,) = current_app.extensions["database"].rows_if_there([statement], values)
+    now = iso(current_app.extensions["now"]())
+    body = f'{{"generated_at":"{now}","runs":[{(row and row[0]) or ""}]}}'
+    return Response(body, mimetype="application/json", headers={"Cache-Control": "no-store"})
+
+
+def _windowed(answer: Answer, *filters: str) -> Response:
+    now = current_app.extensions["now"]()
+    window = parameters.window(request.args, now)
+    chosen = {name: parameters.text(request.args, name) for name in filters}
+    head = {
+        "generated_at": iso(now),
+        "window_start": iso(window.start),
+        "window_end": iso(window.end),
+    }
+    return answers.respond(
+        answer,
+        head,
+        parameters.values(window, chosen),
+        as_csv=parameters.is_csv(request.args),
+    )

@@ -1,0 +1,94 @@
+"""What a request may ask for. Each parameter has one spelling per meaning, or it is refused."""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from typing import Any
+
+from werkzeug.datastructures import MultiDict
+
+from api.errors import InvalidRequest
+from dbt_project.window import Window
+
+MAX_DAYS = 90
+DEFAULT_DAYS = 7
+MAX_RUNS = 1000
+DEFAULT_RUNS = 20
+FIRST_DAY, LAST_DAY = date(1970, 1, 1), date(9998, 12, 31)
+
+Args = MultiDict[str, str]
+
+
+def window_days(args: Args) -> int:
+    return _whole(args, "window_days", DEFAULT_DAYS, MAX_DAYS)
+
+
+def limit(args: Args) -> int:
+    return _whole(args, "limit", DEFAULT_RUNS, MAX_RUNS)
+
+
+def window(args: Args, now: datetime) -> Window:
+    """Return the window that ends with today, or the one between the days `from` and `to`."""
+    if "from" not in args and "to" not in args:
+        return Window(now, window_days(args))
+    if "window_days" in args:
+        raise InvalidRequest("Give window_days, or from and to, but not both.")
+    first, last = _day(args, "from"), _day(args, "to")
+    days = (last - first).days + 1
+    if not 1 <= days <= MAX_DAYS:
+        raise InvalidRequest(
+            f"from and to must span 1 to {MAX_DAYS} days, both of them included; {days} were asked"
+            " for."
+        )
+    return Window(datetime(last.year, last.month, last.day, tzinfo=UTC), days)
+
+
+def text(args: Args, name: str) -> str | None:
+    value = _single(args, name)
+    if value is not None and "\0" in value:
+        raise InvalidRequest(f"{name} must not contain a NUL character.")
+    return value
+
+
+def is_csv(args: Args) -> bool:
+    value = _single(args, "format")
+    if value not in (None, "json", "csv"):
+        raise InvalidRequest("format must be json or csv.")
+    return value == "csv"
+
+
+def values(window: Window, filters: Mapping[str, str | None]) -> dict[str, Any]:
+    """Return the values that the statements of `sql/` are bound with."""
+    return {"start": window.start.date(), "end": window.end.date(), **filters}
+
+
+def _whole(args: Args, name: str, default: int, most: int) -> int:
+    value = _single(args, name)
+    if value is None:
+        return default
+    # `\d` and int() would let other scripts' digits, signs and underscores in.
+    if not re.fullmatch("[1-9][0-9]{0,3}", value) or int(value) > most:
+        raise InvalidRequest(f"{name} must be a whole number from 1 to {most}.")
+    return int(value)
+
+
+def _day(args: Args, name: str) -> date:
+    value = _single(args, name)
+    if value is None:
+        raise InvalidRequest("Give both from and to, as in from=2026-11-01&to=2026-11-23.")
+    try:
+        if not re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
+            raise ValueError
+        day = date.fromisoformat(value)
+    except ValueError:
+        raise InvalidRequest(f"{name} must be a day such as 2026-11-23.") from None
+    if not FIRST_DAY <= day <= LAST_DAY:
+        raise InvalidRequest(f"{name} must lie between {FIRST_DAY} and {LAST_DAY}.")
+    return day
+
+
+def _single(args: Args, name: str) -> str | None:
+    given = args.getlist(name)
+    if len(given) > 1:
+        raise InvalidRequest(f"{name} is given {len(given)} times; give it once.")
+    return given[0] if given else None

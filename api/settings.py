@@ -1,0 +1,76 @@
+"""What the API is told by its environment, read in one place."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from dbt_project.database import DatabaseError, analytics_schema, parse_url
+
+THREADS = 8
+
+
+class BadSetting(Exception):
+    """A variable has a value that cannot be used; the message says which, and what to write."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    conninfo: str = field(repr=False)
+    token: str | None = field(repr=False, default=None)
+    schema: str = "analytics"
+    cors_origins: tuple[str, ...] = ()
+    pool_size: int = THREADS
+    pool_timeout_s: float = 2.0
+    statement_timeout_s: float = 10.0
+
+
+def from_environment() -> Settings:
+    """Read the settings. Raises DatabaseError or BadSetting with a sentence for a person."""
+    url = os.environ.get("DATABASE_URL", "").strip()
+    if not url:
+        raise DatabaseError(
+            "DATABASE_URL is not set. Set it, or start the API with `python cli.py serve`, which"
+            " brings a database."
+        )
+    return Settings(
+        conninfo=parse_url(url),
+        # A file that the token came from may have left its line end; no header can carry one.
+        token=os.environ.get("DASHBOARD_TOKEN", "").strip() or None,
+        schema=analytics_schema(),
+        cors_origins=_origins(os.environ.get("CORS_ORIGINS", "")),
+        pool_size=int(_number(os.environ, "API_POOL_SIZE", threads(), least=1)),
+        pool_timeout_s=_number(os.environ, "API_POOL_TIMEOUT_S", 2, least=0.1),
+        statement_timeout_s=_number(os.environ, "API_STATEMENT_TIMEOUT_S", 10, least=0.1),
+    )
+
+
+def threads() -> int:
+    """Return how many requests a worker serves at once; the pool is as large, so none waits."""
+    return int(_number(os.environ, "API_THREADS", THREADS, least=1))
+
+
+def workers() -> int:
+    """Return how many processes serve: as many as there are processors, four at most."""
+    default = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2, 4)
+    return int(_number(os.environ, "API_WORKERS", default, least=1))
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    origins = tuple(part.strip().rstrip("/") for part in text.split(",") if part.strip())
+    for origin in origins:
+        if origin != "*" and not origin.startswith(("http://", "https://")):
+            raise BadSetting(
+                f"CORS_ORIGINS: {origin!r} is no origin such as https://dashboard.example.com."
+            )
+    return origins
+
+
+def _number(environment: Mapping[str, str], name: str, default: float, least: float) -> float:
+    text = environment.get(name, "").strip()
+    try:
+        number = float(text) if text else float(default)
+    except ValueError:
+        number = float("nan")
+    if not least <= number <= 86400:
+        raise BadSetting(f"{name} must be a number of at least {least:g}, not {text!r}.")
+    return number

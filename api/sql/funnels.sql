@@ -1,0 +1,80 @@
+-- A seed keeps the order of its file only in where its rows lie.
+with steps as (
+
+    select
+        funnel_name,
+        step_name,
+        rank() over (partition by funnel_name order by min(ctid)) as step
+    from analytics.funnel_steps
+    group by 1, 2
+
+),
+
+rollups as (
+
+    select
+        rollups.*,
+        steps.step
+    from analytics.funnel_rollups as rollups
+    left join steps
+        on
+            steps.funnel_name = rollups.funnel_name
+            and steps.step_name = rollups.step_name
+    where
+        rollups.day >= %(start)s
+        and rollups.day < %(end)s
+        and (cast(%(funnel_name)s as text) is null or rollups.funnel_name = %(funnel_name)s)
+
+),
+
+-- A variant has no row at a step that none of its users took.
+compared as (
+
+    select
+        *,
+        case
+            when lag(step) over journey = step - 1
+                then cast(users_count as double precision)
+                    / nullif(lag(users_count) over journey, 0)
+        end as conversion_from_previous,
+        case
+            when first_value(step) over journey = 1
+                then cast(users_count as double precision)
+                    / nullif(first_value(users_count) over journey, 0)
+        end as conversion_from_first
+    from rollups
+    window journey as (partition by day, funnel_name, dimension_key order by step)
+
+),
+
+answer as (
+
+    select
+        count(*) = 0 as no_data,
+        string_agg(
+            cast(row_to_json(item) as text),
+            ',' order by
+                compared.day,
+                compared.funnel_name collate "C",
+                compared.step_name collate "C",
+                compared.dimension_key collate "C"
+        ) as items
+    from compared
+    cross join lateral (
+        select
+            compared.day,
+            compared.funnel_name,
+            compared.step_name,
+            compared.experiment_id,
+            compared.variant_id,
+            compared.users_count,
+            compared.events_count,
+            compared.step,
+            js_number(compared.conversion_from_previous) as conversion_from_previous,
+            js_number(compared.conversion_from_first) as conversion_from_first,
+            compared.is_final
+    ) as item
+
+)
+
+select * from answer
