@@ -1,0 +1,104 @@
+"""Databases that a real run has filled, and the API on them: in this process, and served."""
+
+import os
+import subprocess
+import sys
+from itertools import count
+from pathlib import Path
+
+import psycopg
+import pytest
+from api_helpers import NOW, TOKEN, fetch, serving, url_of
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+from api import create_app
+from api.settings import Settings
+from dbt_project import ROOT
+from dbt_project.source import create_source_tables
+
+AS_OF = "2026-11-23T15:30:00Z"
+HANDFUL = Path(__file__).with_name("handful.sql")
+
+_numbers = count(1)
+
+
+@pytest.fixture(scope="session")
+def api_maintenance(server):
+    with psycopg.connect(server, autocommit=True) as conn:
+        yield conn
+
+
+@pytest.fixture(scope="session")
+def api_create(server, api_maintenance):
+    """Create a database, perhaps as a copy of another one; return its conninfo."""
+    names = []
+
+    def create(template="template1"):
+        names.append(f"api_test_{os.getpid()}_{next(_numbers)}")
+        query = sql.SQL("create database {} template {}")
+        api_maintenance.execute(query.format(*map(sql.Identifier, (names[-1], template))))
+        return make_conninfo(server, dbname=names[-1])
+
+    yield create
+    for name in names:
+        api_maintenance.execute(
+            sql.SQL("drop database {} with (force)").format(sql.Identifier(name))
+        )
+
+
+@pytest.fixture(scope="session")
+def api_template(api_create):
+    """The name of a database in which every job ran on the events of `handful.sql`."""
+    conninfo = api_create()
+    with psycopg.connect(conninfo) as conn:
+        create_source_tables(conn, "public")
+        conn.execute(HANDFUL.read_text())
+        name = conn.info.dbname
+    environment = os.environ | {"DATABASE_URL": url_of(conninfo)}
+    command = [sys.executable, str(ROOT / "cli.py"), "--as-of", AS_OF, "--window-days", "3"]
+    subprocess.run(command, check=True, capture_output=True, env=environment)
+    return name
+
+
+@pytest.fixture(scope="session")
+def api_conninfo(api_create, api_template):
+    """A copy that tests only read from."""
+    return api_create(api_template)
+
+
+@pytest.fixture
+def api_copy(api_create, api_template):
+    """A copy of the test's own, as a connection in autocommit."""
+    with psycopg.connect(api_create(api_template), autocommit=True) as conn:
+        yield conn
+
+
+@pytest.fixture
+def api_client():
+    """Return a client of Flask's for a database; the clock stands at NOW."""
+    databases = []
+
+    def client(conninfo, **settings):
+        settings = {"token": TOKEN, **settings}
+        app = create_app(Settings(conninfo, **settings), now=lambda: NOW)
+        databases.append(app.extensions["database"])
+        return app.test_client()
+
+    yield client
+    for database in databases:
+        database.close()
+
+
+@pytest.fixture
+def get(api_client, api_conninfo):
+    """GET a path of the API on the read-only copy, with the token."""
+    client = api_client(api_conninfo)
+    return lambda path, **headers: fetch(client, path, **headers)
+
+
+@pytest.fixture(scope="session")
+def live(api_conninfo):
+    """The port of a server that serves the read-only copy, by today's clock."""
+    with serving(DATABASE_URL=url_of(api_conninfo), DASHBOARD_TOKEN=TOKEN) as (_, port, _):
+        yield port

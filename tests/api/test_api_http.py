@@ -1,0 +1,228 @@
+"""ETag, HEAD, gzip, X-Request-ID, CORS, the log: what HTTP offers, and what it must not tell."""
+
+import gzip
+import io
+import json
+import logging
+import re
+
+import pytest
+from api_helpers import TOKEN, fetch, is_error
+
+from api.access_log import JsonLines
+
+METRICS = [f"/v1/metrics/{name}" for name in ("daily", "experiments", "funnels", "summary")]
+CSV = [f"{path}?format=csv" for path in METRICS[:3]]
+
+
+@pytest.fixture
+def log():
+    """The lines that the API writes while the test runs."""
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(JsonLines())
+    logging.getLogger("api").addHandler(handler)
+    yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
+    logging.getLogger("api").removeHandler(handler)
+
+
+@pytest.mark.parametrize("path", METRICS + CSV)
+def test_an_answer_that_the_client_has_is_not_sent_again(get, path):
+    first = get(path)
+    tag = first.headers["ETag"]
+    assert re.fullmatch(r'W/"[0-9a-f]{32}"', tag)
+    for known in (tag, f'"other", {tag}', tag.removeprefix("W/"), "*"):
+        again = get(path, If_None_Match=known)
+        assert (again.status_code, again.data, again.headers["ETag"]) == (304, b"", tag)
+        assert (
+            again.headers["Cache-Control"] == first.headers["Cache-Control"] == "private, no-cache"
+        )
+    assert get(path, If_None_Match='"other"').data
+
+
+def test_each_question_has_a_tag_of_its_own(get):
+    paths = [
+        *METRICS,
+        *CSV,
+        *[f"{path}?window_days=8" for path in METRICS],
+        "/v1/metrics/experiments?experiment_id=exp_1",
+        "/v1/metrics/experiments?experiment_id=",
+        "/v1/metrics/funnels?funnel_name=core_journey",
+        "/v1/metrics/daily?from=2026-11-20&to=2026-11-20",
+    ]
+    assert len({get(path).headers["ETag"] for path in paths}) == len(paths)
+
+
+@pytest.mark.parametrize(
+    ("change", "changed"),
+    [
+        ("insert into rollup_runs (job_name, status, window_start, window_end, as_of)"
+         " values ('daily', 'SUCCESS', now(), now(), now())", {"daily", "summary"}),
+        ("insert into rollup_runs (job_name, status, window_start, window_end, as_of)"
+         " values ('funnel', 'FAILED', now(), now(), now())", set()),
+        ("update funnel_rollups set computed_at = now()", {"funnels"}),
+        ("update daily_metric_rollups set computed_at = now()", {"daily", "summary"}),
+        ("update experiment_catalog set computed_at = now()", {"experiments", "summary"}),
+        ("update experiment_metric_rollups set computed_at = now()", {"experiments", "summary"}),
+    ],
+)  # fmt: skip
+def test_new_rows_change_the_tag_of_what_they_are_in(api_client, api_copy, change, changed):
+    client = api_client(api_copy.info.dsn)
+    before = {path: fetch(client, path).headers["ETag"] for path in METRICS}
+    api_copy.execute(f"set search_path to analytics; {change}")
+    after = {path: fetch(client, path).headers["ETag"] for path in METRICS}
+    assert {path.split("/")[-1] for path in METRICS if before[path] != after[path]} == changed
+
+
+def test_data_as_of_is_of_the_last_run_that_succeeded(api_client, api_copy):
+    client = api_client(api_copy.info.dsn)
+    api_copy.execute("""
+        insert into analytics.rollup_runs
+            (job_name, status, started_at, window_start, window_end, as_of)
+        values
+            ('daily', 'SUCCESS', '2099-01-01', now(), now(), '2026-11-24 01:02:03.004+00'),
+            ('daily', 'FAILED', '2099-01-02', now(), now(), '2026-11-24 02:00+00'),
+            ('daily', 'RUNNING', '2099-01-03', now(), now(), '2026-11-24 03:00+00'),
+            ('funnel', 'SUCCESS', '2099-01-01', '2026-11-20', '2026-11-20', null)
+    """)
+    fresh = {path.split("/")[-1]: fetch(client, path).json["data_as_of"] for path in METRICS}
+    assert fresh["daily"] == "2026-11-24T01:02:03.004Z"
+    # Two jobs are behind the summary; the one that lags behind says how fresh it is.
+    assert fresh["experiments"] == fresh["summary"] == "2026-11-23T15:30:00.000Z"
+    # Another system's run log knows no as_of.
+    assert fresh["funnels"].startswith("2099-01-0")
+
+
+@pytest.mark.parametrize("path", [*METRICS, *CSV, "/health", "/ready", "/v1/runs", "/docs", "/x"])
+def test_head_has_the_headers_of_get_and_no_body(get, path):
+    whole, head = get(path), get(path, method="HEAD")
+    assert head.data == b"" and head.status_code == whole.status_code
+    ignored = {"X-Request-ID", "Content-Length"} if "csv" in path else {"X-Request-ID"}
+    assert {k: v for k, v in head.headers if k not in ignored} == {
+        k: v for k, v in whole.headers if k not in ignored
+    }
+
+
+def test_head_of_a_csv_leaves_no_connection_behind(api_client, api_conninfo):
+    client = api_client(api_conninfo, pool_size=1, pool_timeout_s=0.5)
+    for _ in range(5):
+        assert fetch(client, CSV[0], method="HEAD").status_code == 200
+    assert fetch(client, CSV[0]).status_code == 200
+
+
+@pytest.mark.parametrize("path", [METRICS[1], CSV[1]])
+def test_large_answers_are_packed_for_who_can_unpack_them(get, path):
+    plain = get(path)
+    assert "Content-Encoding" not in plain.headers
+    for accepted in ("gzip", "br, gzip;q=0.5", "*", "x-gzip, gzip, deflate"):
+        packed = get(path, Accept_Encoding=accepted)
+        assert packed.headers["Content-Encoding"] == "gzip"
+        assert gzip.decompress(packed.data) == plain.data
+        assert len(packed.data) < len(plain.data) / 2
+    for refused in ("gzip;q=0", "identity, gzip;q=0.5", "br", ""):
+        assert get(path, Accept_Encoding=refused).data == plain.data
+    assert "Accept-Encoding" in plain.headers["Vary"]
+
+
+def test_small_answers_and_errors_are_not_packed(get):
+    for path in ("/health", "/v1/metrics/daily?window_days=0"):
+        assert "Content-Encoding" not in get(path, Accept_Encoding="gzip").headers
+
+
+@pytest.mark.parametrize("path", ["/health", METRICS[0], "/nowhere", "/v1/metrics/daily?limit=x"])
+def test_every_answer_has_a_request_id(get, path):
+    one, other = (get(path).headers["X-Request-ID"] for _ in range(2))
+    assert re.fullmatch("[0-9a-f]{32}", one) and one != other
+    assert get(path, X_Request_ID="from-proxy_1.2~").headers["X-Request-ID"] == "from-proxy_1.2~"
+
+
+@pytest.mark.parametrize("given", ["", " ", "a b", "a;b", "é", "x" * 129, '"}', TOKEN])
+def test_a_request_id_that_may_do_harm_is_replaced(get, given):
+    given = given.encode().decode("latin-1")
+    assert get("/health", X_Request_ID=given).headers["X-Request-ID"] != given
+
+
+def test_a_line_of_the_log_says_what_was_asked_and_how_it_went(get, log):
+    get("/v1/metrics/daily?window_days=3&secret=hunter2", X_Request_ID="abc", User_Agent="curl/1")
+    (line,) = log()
+    assert line.pop("ms") > 0 and line.pop("bytes") > 1000 and line.pop("time").endswith("Z")
+    assert line == {
+        "level": "INFO",
+        "logger": "api.access",
+        "message": "request",
+        "request_id": "abc",
+        "client": "127.0.0.1",
+        "method": "GET",
+        "path": "/v1/metrics/daily",
+        "query": {"window_days": "3"},
+        "status": 200,
+        "user_agent": "curl/1",
+    }
+
+
+def test_no_line_holds_a_token(api_client, api_conninfo, log):
+    client = api_client(api_conninfo, token="t0ken")
+    for given in ("t0ken", "t0ken-mistyped"):
+        for path in (*METRICS, *CSV, "/v1/runs", "/nowhere", "/v1/metrics/daily?token=t0ken"):
+            fetch(client, path, token=given, X_Request_ID=given)
+    assert len(log()) == 20 and "t0ken" not in str([
+        {k: v for k, v in line.items() if k != "request_id"} for line in log()
+    ])  # fmt: skip
+    assert "t0ken" not in {line["request_id"] for line in log()}
+
+
+def test_what_goes_wrong_inside_is_told_to_the_log_only(api_client, api_conninfo, log):
+    client = api_client(api_conninfo)
+    client.application.extensions["queries"]["daily"] = "select 1 / 0, 'internals'"
+    response = fetch(client, METRICS[0])
+    assert is_error(response, 500, "Internal Server Error")
+    assert "internals" not in response.text and "Division" not in response.text
+    error, access = log()
+    assert "DivisionByZero" in error["traceback"] and access["status"] == 500
+    assert error["request_id"] == access["request_id"] == response.headers["X-Request-ID"]
+
+
+ORIGIN = "https://dash.example.com"
+PREFLIGHT = {
+    "method": "OPTIONS",
+    "token": None,
+    "Access_Control_Request_Method": "GET",
+    "Access_Control_Request_Headers": "x-dashboard-token",
+}
+
+
+def test_other_origins_are_kept_out_unless_named(get):
+    for response in (get(METRICS[0], Origin=ORIGIN), get(METRICS[0], Origin=ORIGIN, **PREFLIGHT)):
+        assert not [name for name, _ in response.headers if name.startswith("Access-Control")]
+        assert "Origin" not in response.headers.get("Vary", "")
+
+
+@pytest.mark.parametrize(
+    ("origins", "origin", "allowed"),
+    [
+        ((ORIGIN,), ORIGIN, True),
+        (("http://localhost:3000", ORIGIN), ORIGIN, True),
+        (("*",), ORIGIN, True),
+        ((ORIGIN,), "https://evil.example.com", False),
+        ((ORIGIN,), f"{ORIGIN}.evil.com", False),
+        ((ORIGIN,), "http://dash.example.com", False),
+        ((ORIGIN,), "null", False),
+    ],
+)
+def test_named_origins_are_let_in(api_client, api_conninfo, origins, origin, allowed):
+    client = api_client(api_conninfo, cors_origins=origins)
+    preflight = fetch(client, METRICS[0], Origin=origin, **PREFLIGHT)
+    assert (preflight.status_code == 204) == allowed
+    if allowed:
+        assert "x-dashboard-token" in preflight.headers["Access-Control-Allow-Headers"]
+        assert "GET" in preflight.headers["Access-Control-Allow-Methods"]
+    answers = [
+        preflight,
+        fetch(client, METRICS[0], Origin=origin),
+        fetch(client, METRICS[0], Origin=origin, token="wrong"),
+        fetch(client, "/nowhere", Origin=origin),
+    ]
+    for response in answers:
+        assert response.headers.get("Access-Control-Allow-Origin") == (origin if allowed else None)
+        assert "Origin" in response.headers["Vary"]
+    assert "ETag" in answers[1].headers.get("Access-Control-Expose-Headers", "ETag")

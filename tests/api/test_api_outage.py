@@ -1,0 +1,117 @@
+"""A database that goes away, comes back, or takes too long."""
+
+import threading
+import time
+
+import pytest
+from api_helpers import fetch, is_error
+from psycopg import sql
+
+SUMMARY, DAILY = "/v1/metrics/summary", "/v1/metrics/daily"
+
+
+@pytest.fixture
+def client(api_client, api_copy):
+    return api_client(api_copy.info.dsn, pool_timeout_s=1.0)
+
+
+@pytest.fixture
+def kill(api_maintenance, api_copy):
+    """End every connection of the API to the test's database."""
+
+    def kill():
+        api_maintenance.execute(
+            "select pg_terminate_backend(pid, 5000) from pg_stat_activity"
+            " where datname = %s and pid <> %s",
+            [api_copy.info.dbname, api_copy.info.backend_pid],
+        )
+
+    return kill
+
+
+@pytest.fixture
+def away(api_maintenance, api_copy, kill):
+    """Shut the API out, or let it in again."""
+
+    def set_away(is_away):
+        api_maintenance.execute(
+            sql.SQL("alter database {} with allow_connections {}").format(
+                sql.Identifier(api_copy.info.dbname), sql.Literal(not is_away)
+            )
+        )
+        if is_away:
+            kill()
+
+    yield set_away
+    set_away(False)
+
+
+def test_a_restart_between_two_requests_is_not_noticed(client, kill):
+    for path in (SUMMARY, DAILY, f"{DAILY}?format=csv", "/ready", "/v1/runs"):
+        assert fetch(client, path).status_code == 200
+        kill()
+        assert fetch(client, path).status_code == 200
+
+
+def test_a_restart_under_many_connections_is_not_noticed(client, kill):
+    def ask_many():
+        threads = [
+            threading.Thread(target=lambda: codes.append(fetch(client, DAILY).status_code))
+            for _ in range(8)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    codes = []
+    for _ in range(3):
+        ask_many()
+        kill()
+    assert codes == [200] * 24
+
+
+def test_an_outage_is_told_and_ends_by_itself(client, away):
+    assert fetch(client, DAILY).status_code == 200
+    away(True)
+    for path in (DAILY, SUMMARY, f"{DAILY}?format=csv", "/ready", "/v1/runs"):
+        response = fetch(client, path)
+        assert is_error(response, 503, "Service Unavailable")
+        assert response.headers["Retry-After"] == "5"
+        assert "dbname" not in response.text and "connection" not in response.text
+    assert fetch(client, "/health").json == {"ok": True}
+
+    away(False)
+    began = time.monotonic()
+    while fetch(client, DAILY).status_code == 503:
+        assert time.monotonic() - began < 5
+        time.sleep(0.05)
+
+
+def test_while_it_is_away_requests_do_not_pile_up(client, away):
+    fetch(client, DAILY)
+    away(True)
+    fetch(client, DAILY)
+    began = time.monotonic()
+    for _ in range(20):
+        assert fetch(client, DAILY).status_code == 503
+    assert time.monotonic() - began < 0.5
+
+
+def test_a_database_that_was_never_there(api_client):
+    client = api_client("host=/nowhere dbname=none user=u password=hunter2", pool_timeout_s=0.2)
+    response = fetch(client, SUMMARY)
+    assert is_error(response, 503, "Service Unavailable")
+    assert "hunter2" not in response.text
+
+
+def test_a_query_that_takes_too_long_is_ended(api_client, api_conninfo):
+    client = api_client(api_conninfo, statement_timeout_s=0.1)
+    statements = client.application.extensions["queries"]
+    for name in ("daily", "daily.csv"):
+        statements[name] = "select false, pg_sleep(5)::text"
+    for path in (DAILY, f"{DAILY}?format=csv"):
+        began = time.monotonic()
+        assert is_error(fetch(client, path), 503, "Service Unavailable")
+        assert time.monotonic() - began < 2
+    assert fetch(client, SUMMARY).status_code == 200

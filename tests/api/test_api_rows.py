@@ -1,0 +1,313 @@
+"""Rows that no demo has: strange names, strange numbers, tables and jobs that are missing."""
+
+import csv
+import io
+import json
+
+import psycopg
+import pytest
+from api_helpers import exact, fetch, is_error
+from psycopg import sql
+
+from api import queries
+
+PATHS = [f"/v1/metrics/{name}" for name in ("daily", "experiments", "funnels", "summary")]
+KEYS = ["days", "experiments", "rows", "metrics"]
+
+# As JavaScript prints them.
+NUMBERS = {
+    "12": "12",
+    "0": "0",
+    "-0": "0",
+    "-3": "-3",
+    "0.1": "0.1",
+    "0.30000000000000004": "0.30000000000000004",
+    "0.1536585365853659": "0.1536585365853659",
+    "1e15": "1000000000000000",
+    "9007199254740993": "9007199254740992",
+    "123456789012345678": "123456789012345680",
+    "123456789012345680000": "123456789012345680000",
+    "1e20": "100000000000000000000",
+    "1e21": "1e+21",
+    "1.5e300": "1.5e+300",
+    "0.0001": "0.0001",
+    "0.00001": "0.00001",
+    "0.0000015": "0.0000015",
+    "1e-7": "1e-7",
+    "2.5e-10": "2.5e-10",
+    "999999999999999.9": "999999999999999.9",
+    "NaN": "null",
+    "Infinity": "null",
+    "-Infinity": "null",
+}
+
+
+@pytest.fixture
+def client(api_client, api_copy):
+    return api_client(api_copy.info.dsn)
+
+
+@pytest.mark.parametrize(("stored", "printed"), NUMBERS.items())
+def test_numbers_print_as_in_javascript(api_conninfo, stored, printed):
+    expanded = queries._expanded(f"select js_number(float8 '{stored}')::text", "s")
+    with psycopg.connect(api_conninfo) as conn:
+        assert conn.execute(expanded).fetchone() == (printed,)
+
+
+def test_numbers_reach_the_answers_as_they_print(client, api_copy):
+    api_copy.execute("update analytics.daily_metric_rollups set value = 1e15")
+    api_copy.execute("update analytics.experiment_metric_rollups set value = 1e20")
+    assert '"dau":1000000000000000,' in fetch(client, PATHS[0]).text
+    assert '"users_assigned":100000000000000000000}' in fetch(client, PATHS[1]).text
+    assert '"value":100000000000000000000,' in fetch(client, PATHS[1]).text
+    assert '"value":3000000000000000,' in fetch(client, f"{PATHS[3]}?window_days=3").text
+    assert '"value":100000000000000000000,' in fetch(client, PATHS[3]).text
+
+
+NAMES = ["__proto__", "7", "10", "a b", 'quo"te', "back\\slash", "tab\tnew\nline", "é", "日本", "🏋",
+         "Z", "a", "overall", "constructor", "%s", "%(start)s", "{}", "x" * 5000]  # fmt: skip
+
+
+def test_event_names_are_plain_keys_in_byte_order(client, api_copy):
+    rows = [(name, json.dumps({"event_name": name, "day": "2026-11-23"})) for name in NAMES]
+    api_copy.execute("delete from analytics.daily_metric_rollups where dimension_key <> 'overall'")
+    api_copy.cursor().executemany(
+        "insert into analytics.daily_metric_rollups"
+        " values ('2026-11-23', 'event_volume_by_name', left(%s, 150), 3, %s, true, now())",
+        rows,
+    )
+    text = fetch(client, f"{PATHS[0]}?window_days=1").text
+    metrics = dict(dict(exact(text))["days"][0])["metrics"]
+    volumes = dict(metrics)["event_volume_by_name"]
+    assert [name for name, _ in volumes] == sorted(NAMES, key=str.encode)
+    assert {value for _, value in volumes} == {"3"}
+
+
+def test_ids_are_plain_text_in_byte_order(client, api_copy):
+    api_copy.execute("""
+        update analytics.experiment_catalog set
+            status = null, start_at = 'infinity', targeting = '{"b": [null, 1.50], "a": "\\"x"}'
+        where experiment_id = 'exp_2';
+        insert into analytics.experiment_catalog (experiment_id, variants, computed_at)
+        select name, '[]', now() from unnest(array['exp_10', 'Exp', '__proto__', 'é', '7']) as name;
+        insert into analytics.experiment_metric_rollups
+        select day, experiment_id, name, metric_name, value, dimensions, is_final, now()
+        from analytics.experiment_metric_rollups, unnest(array['__proto__', '2', 'a']) as name
+        where variant_id = 'A';
+    """)
+    body = fetch(client, PATHS[1]).json
+    ids = [experiment["experiment_id"] for experiment in body["experiments"]]
+    assert ids == ["7", "Exp", "__proto__", "exp_1", "exp_10", "exp_2", "é"]
+    assert list(body["experiments"][3]["latest_metrics_by_variant"]) == [
+        "2", "A", "B", "__proto__", "a"
+    ]  # fmt: skip
+    second = body["experiments"][5]
+    assert (second["status"], second["start_at"]) == (None, None)
+    assert second["targeting"] == {"b": [None, 1.5], "a": '"x'}
+    keys = [(p["day"], p["variant_id"], p["metric_name"]) for p in body["experiments"][3]["series"]]
+    assert keys == sorted(keys)
+
+
+def test_conversion_is_null_where_there_is_nothing_to_compare_with(client, api_copy):
+    api_copy.execute("""
+        delete from analytics.funnel_rollups;
+        insert into analytics.funnel_rollups
+        values
+            ('2026-11-23', 'core_journey', 'active_open', 'x:A', 'x', 'A', 4, 9, true, now()),
+            ('2026-11-23', 'core_journey', 'workout_engaged', 'x:A', 'x', 'A', 2, 2, true, now()),
+            ('2026-11-23', 'core_journey', 'session_submitted', 'x:A', 'x', 'A', 3, 3, true, now()),
+            ('2026-11-23', 'core_journey', 'workout_engaged', 'x:B', 'x', 'B', 1, 1, true, now()),
+            ('2026-11-23', 'core_journey', 'retired', 'x:A', 'x', 'A', 1, 1, true, now()),
+            ('2026-11-23', 'other', 'active_open', 'x:A', 'x', 'A', 1, 1, true, now())
+    """)
+    rows = [
+        (*row["dimension"], row["step"], row["previous"], row["first"])
+        for row in (
+            {
+                "dimension": (row["step_name"], row["variant_id"]),
+                "step": row["step"],
+                "previous": row["conversion_from_previous"],
+                "first": row["conversion_from_first"],
+            }
+            for row in fetch(client, PATHS[2]).json["rows"]
+        )
+    ]
+    assert rows == [
+        ("active_open", "A", 1, None, 1),
+        ("retired", "A", None, None, 0.25),
+        ("session_submitted", "A", 4, None, 0.75),
+        ("workout_engaged", "A", 2, 0.5, 0.5),
+        ("workout_engaged", "B", 2, None, None),
+        ("active_open", "A", None, None, None),
+    ]
+
+
+def test_rows_outside_the_window_stay_outside(client, api_copy):
+    for table in ("daily_metric_rollups", "experiment_metric_rollups", "funnel_rollups"):
+        api_copy.execute(f"update analytics.{table} set day = day + 3")
+    for path, key in zip(PATHS[:3], KEYS, strict=False):
+        body = fetch(client, path).json
+        assert body["no_data"] is True
+        if key != "experiments":
+            assert body[key] == []
+    assert [e["series"] for e in fetch(client, PATHS[1]).json["experiments"]] == [[], []]
+    assert fetch(client, PATHS[3]).json["metrics"] == []
+
+
+def test_an_experiment_that_is_gone_is_not_in_the_summary(client, api_copy):
+    api_copy.execute("delete from analytics.experiment_catalog")
+    assert len(fetch(client, PATHS[3]).json["metrics"]) == 5
+    assert fetch(client, PATHS[1]).json["no_data"] is True
+
+
+def test_before_the_first_run_the_answers_are_empty(api_client, api_create):
+    client = api_client(api_create())
+    for path, key in zip(PATHS, KEYS, strict=True):
+        response = fetch(client, path)
+        assert response.status_code == 200 and "ETag" not in response.headers
+        assert response.json[key] == [] and response.json["data_as_of"] is None
+        assert response.json.get("no_data", True) is True
+        assert path == PATHS[3] or fetch(client, f"{path}?format=csv").text == ""
+    assert fetch(client, "/v1/runs").json["runs"] == []
+    jobs = fetch(client, "/ready").json["jobs"]
+    assert [(job["job_name"], job["age_seconds"]) for job in jobs] == [
+        ("daily", None), ("experiment", None), ("funnel", None)
+    ]  # fmt: skip
+
+
+def test_a_job_that_never_ran_is_not_missed_by_the_others(client, api_copy):
+    api_copy.execute(
+        "drop table analytics.experiment_metric_rollups, analytics.experiment_catalog,"
+        " analytics.funnel_rollups, analytics.funnel_steps"
+    )
+    summary = fetch(client, PATHS[3]).json
+    assert len(summary["metrics"]) == 5 and summary["data_as_of"]
+    assert fetch(client, PATHS[1]).json["experiments"] == []
+
+
+def test_tables_without_a_run_log_are_shown(client, api_copy):
+    api_copy.execute("drop table analytics.rollup_runs")
+    for path, key in zip(PATHS, KEYS, strict=True):
+        response = fetch(client, path)
+        assert response.json[key] and response.json["data_as_of"] is None
+        assert "ETag" not in response.headers
+
+
+def test_runs_are_newest_first(client, api_copy):
+    api_copy.execute("""
+        insert into analytics.rollup_runs
+            (job_name, status, started_at, window_start, window_end, error_text, ignored_by_rule)
+        values ('daily', 'FAILED', '2099-01-01', now(), now(), 'broken "model"', '{"late": 2}')
+    """)
+    runs = fetch(client, "/v1/runs").json["runs"]
+    assert [run["job_name"] for run in runs] == ["daily", "daily", "experiment", "funnel"] or (
+        runs[0]["started_at"] == "2099-01-01T00:00:00.000Z" and len(runs) == 4
+    )
+    assert (runs[0]["error_text"], runs[0]["finished_at"]) == ('broken "model"', None)
+    assert runs[0]["ignored_by_rule"] == {"late": 2}
+    assert runs[1]["window_start"] == "2026-11-21T00:00:00.000Z"
+    assert len(fetch(client, "/v1/runs?limit=1").json["runs"]) == 1
+
+
+def rows_of(response):
+    return list(csv.reader(io.StringIO(response.text, newline="")))
+
+
+def test_csv_has_a_line_for_each_row(get):
+    daily = rows_of(get(f"{PATHS[0]}?format=csv&window_days=1"))
+    assert daily[0] == [
+        "day", "metric_name", "dimension_key", "value", "dimensions", "is_final", "computed_at"
+    ]  # fmt: skip
+    assert [row[1:4] for row in daily[1:]] == [
+        ["dau", "overall", "2"],
+        ["event_volume_by_name", "__proto__", "1"],
+        ["event_volume_by_name", "app_opened", "1"],
+        ["ingestion_lag_p50", "overall", "2"],
+        ["ingestion_lag_p95", "overall", "3.8"],
+        ["logging_rate_24h", "overall", "0"],
+        ["new_users", "overall", "1"],
+        ["sessions_submitted", "overall", "0"],
+    ]
+    assert len(rows_of(get(f"{PATHS[1]}?format=csv"))) == 1 + 24
+    assert len(rows_of(get(f"{PATHS[1]}?format=csv&experiment_id=exp_2"))) == 1
+    assert len(rows_of(get(f"{PATHS[2]}?format=csv&from=2026-11-22&to=2026-11-22"))) == 1 + 8
+    headers = get(f"{PATHS[2]}?format=csv&from=2026-11-22&to=2026-11-22").headers
+    assert headers["Content-Type"] == "text/csv; charset=utf-8"
+    assert headers["Content-Disposition"] == (
+        "attachment; filename=funnels_2026-11-22_2026-11-22.csv"
+    )
+
+
+def test_csv_starts_no_formula_in_a_spreadsheet(client, api_copy):
+    names = ["=1+1", "+1", "-1", "@x", "\tx", "\rx", "x=1", 'a,"b"\n']
+    api_copy.execute("delete from analytics.daily_metric_rollups")
+    api_copy.cursor().executemany(
+        "insert into analytics.daily_metric_rollups"
+        " values ('2026-11-23', 'm', %s, -1.5, null, true, now())",
+        [(name,) for name in names],
+    )
+    rows = rows_of(fetch(client, f"{PATHS[0]}?format=csv"))[1:]
+    cells = [name if name in ("x=1", 'a,"b"\n') else f"'{name}" for name in names]
+    assert sorted(row[2] for row in rows) == sorted(cells)
+    assert {row[3] for row in rows} == {"-1.5"}
+
+
+def test_csv_of_many_rows_comes_whole(client, api_copy):
+    api_copy.execute(
+        "insert into analytics.daily_metric_rollups"
+        " select '2026-11-22', 'm', n::text, n, null, true, now() from generate_series(1, 9000) n"
+    )
+    rows = rows_of(fetch(client, f"{PATHS[0]}?format=csv"))
+    assert len(rows) == 1 + 23 + 9000 and rows == [*rows[:1], *sorted(rows[1:])]
+
+
+READER = "api_reader"
+
+
+def test_a_role_that_reads_the_analytics_schema_only_is_enough(
+    api_client, api_copy, api_maintenance
+):
+    name = sql.Identifier(f"{READER}_{api_copy.info.dbname}")
+    api_maintenance.execute(sql.SQL("create role {} login").format(name))
+    try:
+        api_copy.execute("revoke all on schema public from public")
+        for grant in ("usage on schema analytics", "select on all tables in schema analytics"):
+            api_copy.execute(sql.SQL(f"grant {grant} to {{}}").format(name))
+        conninfo = psycopg.conninfo.make_conninfo(
+            api_copy.info.dsn, user=f"{READER}_{api_copy.info.dbname}"
+        )
+        client = api_client(conninfo)
+        for path, key in zip(PATHS, KEYS, strict=True):
+            assert fetch(client, path).json[key]
+        for path in PATHS[:3]:
+            assert len(rows_of(fetch(client, f"{path}?format=csv"))) > 1
+        assert fetch(client, "/ready").json["jobs"][0]["data_as_of"]
+        assert fetch(client, "/v1/runs").json["runs"]
+        api_copy.execute(sql.SQL("revoke usage on schema analytics from {}").format(name))
+        # Not to be taken for a database without a run.
+        assert is_error(fetch(client, PATHS[0]), 500, "Internal Server Error")
+        client.application.extensions["database"].close()
+    finally:
+        api_copy.execute(sql.SQL("drop owned by {}").format(name))
+        api_maintenance.execute(sql.SQL("drop role {}").format(name))
+
+
+def test_another_schema_is_quoted(api_client, api_copy):
+    api_copy.execute('alter schema analytics rename to "my ""%s\\1 schema"')
+    client = api_client(api_copy.info.dsn, schema='my "%s\\1 schema')
+    for path, key in zip(PATHS, KEYS, strict=True):
+        assert fetch(client, path).json[key]
+    assert rows_of(fetch(client, f"{PATHS[0]}?format=csv"))
+
+
+@pytest.mark.parametrize(
+    "setting",
+    ["timezone to 'Asia/Kathmandu'", "datestyle to 'German, DMY'", "extra_float_digits to 0"],
+)
+def test_settings_of_the_database_change_no_answer(client, get, api_copy, setting):
+    name = sql.Identifier(api_copy.info.dbname)
+    api_copy.execute(sql.SQL(f"alter database {{}} set {setting}").format(name))
+    for path in PATHS:
+        assert fetch(client, f"{path}?window_days=3").text == get(f"{path}?window_days=3").text
+    csv_path = f"{PATHS[0]}?format=csv"
+    assert fetch(client, csv_path).text == get(csv_path).text
