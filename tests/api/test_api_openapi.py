@@ -1,0 +1,92 @@
+"""The hand-written description against the routes and the answers."""
+
+import json
+import re
+from urllib.parse import urlencode
+
+import pytest
+from api_helpers import NOW
+from jsonschema import Draft202012Validator
+
+from api import create_app
+from api.docs import FILE
+from api.settings import Settings
+
+API = json.loads(FILE.read_text())
+UNDESCRIBED = {"/openapi.json", "/docs"}
+EXAMPLES = {"experiment_id": "exp_1", "funnel_name": "core_journey"}
+
+
+def resolve(node):
+    if "$ref" not in node:
+        return node
+    *_, kind, name = node["$ref"].split("/")
+    return API["components"][kind][name]
+
+
+def operations():
+    return [(path, methods["get"]) for path, methods in API["paths"].items()]
+
+
+def test_every_route_is_described_and_nothing_else():
+    app = create_app(Settings("host=/nowhere"), now=lambda: NOW)
+    routes = {rule.rule for rule in app.url_map.iter_rules() if rule.endpoint != "static"}
+    assert routes - UNDESCRIBED == set(API["paths"])
+
+
+def test_every_reference_leads_somewhere():
+    for kind, name in re.findall(r'"#/components/(\w+)/(\w+)"', FILE.read_text()):
+        assert name in API["components"][kind]
+    for kind in ("parameters", "responses", "schemas"):
+        for name in API["components"][kind]:
+            assert f'"#/components/{kind}/{name}"' in FILE.read_text(), name
+
+
+@pytest.mark.parametrize(("path", "operation"), operations())
+def test_answers_have_the_described_shape(get, path, operation):
+    schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
+    validator = Draft202012Validator({**schema, "components": API["components"]})
+    names = [resolve(parameter)["name"] for parameter in operation.get("parameters", [])]
+    for query in ({}, {name: EXAMPLES[name] for name in names if name in EXAMPLES}):
+        validator.validate(get(f"{path}?{urlencode(query)}").json)
+
+
+@pytest.mark.parametrize(("path", "operation"), operations())
+def test_every_key_of_an_answer_is_described(get, path, operation):
+    def compare(value, schema):
+        schema = resolve(schema)
+        if isinstance(value, list):
+            for item in value:
+                compare(item, schema["items"])
+        elif isinstance(value, dict) and "required" in schema:
+            assert list(value) == schema["required"] == list(schema["properties"])
+            for key, item in value.items():
+                compare(item, schema["properties"][key])
+
+    compare(get(path).json, operation["responses"]["200"]["content"]["application/json"]["schema"])
+
+
+@pytest.mark.parametrize(("path", "operation"), operations())
+def test_the_token_is_asked_for_where_it_is_described(get, path, operation):
+    assert (get(path, token=None).status_code == 401) == ("security" in operation)
+    assert ("401" in operation["responses"]) == ("security" in operation)
+
+
+@pytest.mark.parametrize(("path", "operation"), operations())
+def test_csv_and_etag_are_there_where_they_are_described(get, path, operation):
+    described = operation["responses"]["200"]
+    assert ("ETag" in get(path).headers) == ("ETag" in described.get("headers", {}))
+    gives_csv = get(f"{path}?format=csv").mimetype == "text/csv"
+    assert gives_csv == ("text/csv" in described["content"])
+
+
+def test_the_page_shows_all_of_it_and_loads_nothing(get):
+    response = get("/docs", token=None)
+    for path, operation in operations():
+        assert f"GET {path}" in response.text and operation["operationId"] in response.text
+    for parameter in API["components"]["parameters"]:
+        assert f"<code>{parameter}</code>" in response.text
+    assert not re.search(r"<script|https?:|src=|@import|url\(", response.text)
+    assert "default-src 'none'" in response.headers["Content-Security-Policy"]
+    anchors = set(re.findall(r'href="#(\w+)"', response.text))
+    assert anchors <= set(re.findall(r'id="(\w+)"', response.text))
