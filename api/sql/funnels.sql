@@ -70,8 +70,8 @@ answer as (
             compared.users_count,
             compared.events_count,
             compared.step,
-            js_number(compared.conversion_from_previous) as conversion_from_previous,
-            js_number(compared.conversion_from_first) as conversion_from_first,
+            compared.conversion_from_previous,
+            compared.conversion_from_first,
             compared.is_final
     ) as item
 
