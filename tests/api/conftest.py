@@ -14,7 +14,7 @@ from psycopg.conninfo import make_conninfo
 
 from api import create_app
 from api.settings import Settings
-from dbt_project import ROOT
+from dbt_project import ROOT, embedded
 from dbt_project.source import create_source_tables
 
 AS_OF = "2026-11-23T15:30:00Z"
@@ -23,14 +23,37 @@ HANDFUL = Path(__file__).with_name("handful.sql")
 _numbers = count(1)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def api_settings(tmp_path_factory):
+    """Keep the caller's settings out of the commands, and their files out of the project."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.startswith(("API_", "PG")) or name in ("DATABASE_URL", "ANALYTICS_SCHEMA"):
+                patch.delenv(name)
+        folder = tmp_path_factory.mktemp("rollup")
+        for name in ("ROLLUP_HOME", "DBT_TARGET_PATH", "DBT_LOG_PATH"):
+            patch.setenv(name, str(folder / name.lower()))
+        yield
+
+
 @pytest.fixture(scope="session")
-def api_maintenance(server):
-    with psycopg.connect(server, autocommit=True) as conn:
+def api_server(api_settings):
+    """The conninfo of a superuser on a server that is the tests' own."""
+    if given := os.environ.get("TEST_DATABASE_URL"):
+        yield given
+    else:
+        with embedded.server() as uri:
+            yield uri
+
+
+@pytest.fixture(scope="session")
+def api_maintenance(api_server):
+    with psycopg.connect(api_server, autocommit=True) as conn:
         yield conn
 
 
 @pytest.fixture(scope="session")
-def api_create(server, api_maintenance):
+def api_create(api_server, api_maintenance):
     """Create a database, perhaps as a copy of another one; return its conninfo."""
     names = []
 
@@ -38,7 +61,7 @@ def api_create(server, api_maintenance):
         names.append(f"api_test_{os.getpid()}_{next(_numbers)}")
         query = sql.SQL("create database {} template {}")
         api_maintenance.execute(query.format(*map(sql.Identifier, (names[-1], template))))
-        return make_conninfo(server, dbname=names[-1])
+        return make_conninfo(api_server, dbname=names[-1])
 
     yield create
     for name in names:
