@@ -20,6 +20,7 @@ def create_app(settings: Settings | None = None, *, now: Callable[[], datetime] 
     app = Flask(__name__)
     # A redirect would be the one answer that is not JSON.
     app.url_map.merge_slashes = False
+    app.json.sort_keys = False
     app.extensions["settings"] = settings
     app.extensions["database"] = Database(settings)
     app.extensions["queries"] = queries.load(settings.schema)
@@ -37,6 +38,8 @@ def create_app(settings: Settings | None = None, *, now: Callable[[], datetime] 
         response.headers["X-Content-Type-Options"] = "nosniff"
         cors.add_headers(response)
         compression.pack(response)
+        if response.status_code in (204, 304):
+            response.headers.pop("Content-Type", None)
         access_log.finish(response)
         return response
 

@@ -12,12 +12,13 @@ TYPES = ("application/json", "text/csv", "text/html")
 
 
 def pack(response: Response) -> None:
+    if response.status_code == 304:
+        response.vary.add("Accept-Encoding")
     if response.status_code != 200 or response.mimetype not in TYPES:
         return
     response.vary.add("Accept-Encoding")
-    if not request.accept_encodings.quality("gzip") or request.accept_encodings.quality(
-        "gzip"
-    ) < request.accept_encodings.quality("identity"):
+    accepted = request.accept_encodings
+    if not accepted["gzip"] or accepted["gzip"] < accepted["identity"]:
         return
     if response.is_streamed:
         response.response = _packed(response.iter_encoded())

@@ -34,6 +34,8 @@ def test_an_answer_that_the_client_has_is_not_sent_again(get, path):
     for known in (tag, f'"other", {tag}', tag.removeprefix("W/"), "*"):
         again = get(path, If_None_Match=known)
         assert (again.status_code, again.data, again.headers["ETag"]) == (304, b"", tag)
+        assert "Content-Type" not in again.headers
+        assert again.headers["Vary"] == first.headers["Vary"]
         assert (
             again.headers["Cache-Control"] == first.headers["Cache-Control"] == "private, no-cache"
         )
