@@ -35,8 +35,9 @@ format: setup ## Put the Python code into its format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: setup ## Measure the jobs on EVENTS events (10 million take a few minutes to make)
+bench: setup ## Measure the jobs on EVENTS events (10 million take a few minutes to make), then the API
 	$(BIN)/python -m bench $(EVENTS)
+	$(BIN)/python -m bench.api
 
 clean: ## Remove everything that was made here, the embedded database too
 	rm -rf .venv .rollup target logs

@@ -48,10 +48,11 @@ def load(schema: str) -> dict[str, str]:
         statements[f"version_{job}"] = version.replace("this_job()", f"'{job}'").replace(
             "newest_rows()", stamps
         )
-    return {name: _expanded(text, quoted) for name, text in statements.items()}
+    return {name: expanded(text, quoted) for name, text in statements.items()}
 
 
-def _expanded(text: str, schema: str) -> str:
+def expanded(text: str, schema: str) -> str:
+    """Return a statement with what stands for something in it replaced; `schema` is quoted."""
     for name, body in MACROS.items():
         text = re.sub(rf"\b{name}\(((?:[^()]|\([^()]*\))*)\)", body, text)
     # Comments go, because psycopg would look for values in them.

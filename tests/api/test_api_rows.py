@@ -49,7 +49,7 @@ def client(api_client, api_copy):
 
 @pytest.mark.parametrize(("stored", "printed"), NUMBERS.items())
 def test_numbers_print_as_in_javascript(api_conninfo, stored, printed):
-    expanded = queries._expanded(f"select js_number(float8 '{stored}')::text", "s")
+    expanded = queries.expanded(f"select js_number(float8 '{stored}')::text", "s")
     with psycopg.connect(api_conninfo) as conn:
         assert conn.execute(expanded).fetchone() == (printed,)
 
