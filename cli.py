@@ -3,6 +3,8 @@
 import atexit
 import gc
 import json
+import os
+import secrets
 import signal
 import sys
 from collections.abc import Iterator
@@ -121,6 +123,8 @@ def demo():
         with closing(connect(conninfo)) as conn:
             latest = report.latest_days(conn, analytics_schema())
     click.echo(f"{latest}\n\n{report.summary_text(window, runs)}")
+    token, python = secrets.token_urlsafe(12), os.path.relpath(sys.executable)
+    click.echo(f"\nTo serve these numbers: DASHBOARD_TOKEN={token} {python} cli.py serve")
     sys.exit(0 if all(run.ok for run in runs) else FAILED)
 
 

@@ -14,7 +14,7 @@ from psycopg.conninfo import make_conninfo
 
 from api import create_app
 from api.settings import Settings
-from dbt_project import ROOT, embedded
+from dbt_project import ROOT
 from dbt_project.source import create_source_tables
 
 AS_OF = "2026-11-23T15:30:00Z"
@@ -24,26 +24,19 @@ _numbers = count(1)
 
 
 @pytest.fixture(scope="session", autouse=True)
-def api_settings(tmp_path_factory):
-    """Keep the caller's settings out of the commands, and their files out of the project."""
+def api_settings(_settings):
+    """Keep the caller's settings out of the API, as `_settings` does for the commands."""
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
-            if name.startswith(("API_", "PG")) or name in ("DATABASE_URL", "ANALYTICS_SCHEMA"):
+            if name.startswith("API_") or name in ("DASHBOARD_TOKEN", "CORS_ORIGINS"):
                 patch.delenv(name)
-        folder = tmp_path_factory.mktemp("rollup")
-        for name in ("ROLLUP_HOME", "DBT_TARGET_PATH", "DBT_LOG_PATH"):
-            patch.setenv(name, str(folder / name.lower()))
         yield
 
 
 @pytest.fixture(scope="session")
-def api_server(api_settings):
+def api_server(api_settings, server):
     """The conninfo of a superuser on a server that is the tests' own."""
-    if given := os.environ.get("TEST_DATABASE_URL"):
-        yield given
-    else:
-        with embedded.server() as uri:
-            yield uri
+    return server
 
 
 @pytest.fixture(scope="session")
