@@ -3,13 +3,13 @@
 PYTHON ?= python3
 BIN := .venv/bin
 EVENTS ?= 1000000
-OLDEST ?= /usr/lib/postgresql/15/bin
+VENDOR := api/static/vendor
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test oldest lint format bench clean
+.PHONY: help setup demo test lint format bench vendor screenshots clean
 
 help: ## Show the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 13
 
 setup: .venv/ready ## Make the virtual environment
 
@@ -38,6 +38,16 @@ format: setup ## Put the Python code into its format
 bench: setup ## Measure the jobs on EVENTS events (10 million take a few minutes to make), then the API
 	$(BIN)/python -m bench $(EVENTS)
 	$(BIN)/python -m bench.api
+
+vendor: ## Fetch the charting library anew, in the version of vendor/package.json
+	cd $(VENDOR) && npm install --no-package-lock --no-audit --no-fund --ignore-scripts --silent
+	cd $(VENDOR)/node_modules/uplot && cp dist/uPlot.iife.min.js dist/uPlot.min.css ../../uplot/
+	cp $(VENDOR)/node_modules/uplot/LICENSE $(VENDOR)/uplot/LICENSE.txt
+	node -p 'require("./$(VENDOR)/node_modules/uplot/package.json").version' > $(VENDOR)/uplot/VERSION.txt
+	rm -r $(VENDOR)/node_modules
+
+screenshots: setup ## Take the pictures in docs/images anew, from demo data in Chromium
+	$(BIN)/pytest tests/browser/screenshots.py
 
 clean: ## Remove everything that was made here, the embedded database too
 	rm -rf .venv .rollup target logs
