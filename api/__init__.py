@@ -1,11 +1,11 @@
-"""The dashboard's API: a Flask app that reads the analytics schema and nothing else."""
+"""The API and its dashboard: a Flask app that reads the analytics schema and nothing else."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
 
 from flask import Flask, Response
 
-from api import access_log, compression, cors, docs, errors, health, metrics, queries
+from api import access_log, compression, cors, docs, errors, health, metrics, pages, queries
 from api.database import Database
 from api.settings import Settings, from_environment
 
@@ -17,7 +17,7 @@ def utc_now() -> datetime:
 def create_app(settings: Settings | None = None, *, now: Callable[[], datetime] = utc_now) -> Flask:
     """Return the app; it connects to the database with the first request that needs it."""
     settings = settings or from_environment()
-    app = Flask(__name__)
+    app = Flask(__name__, static_folder=None)
     # A redirect would be the one answer that is not JSON.
     app.url_map.merge_slashes = False
     app.json.sort_keys = False
@@ -30,7 +30,7 @@ def create_app(settings: Settings | None = None, *, now: Callable[[], datetime] 
     access_log.init_app(app)
     cors.init_app(app)
     errors.init_app(app)
-    for module in (metrics, health, docs):
+    for module in (metrics, health, docs, pages):
         app.register_blueprint(module.blueprint)
 
     @app.after_request
