@@ -1,0 +1,58 @@
+/** Asks the API. The token stays in this tab's session storage and goes out in a header only. */
+
+const KEY = "dashboard-token";
+const TIMEOUT_MS = 30000;
+
+export class ApiError extends Error {
+  /** @param {number} status 0 when nothing answered */
+  constructor(status, title, message) {
+    super(message);
+    this.status = status;
+    this.title = title;
+  }
+}
+
+export const token = {
+  get: () => sessionStorage.getItem(KEY),
+  set: (value) => sessionStorage.setItem(KEY, value),
+  forget: () => sessionStorage.removeItem(KEY),
+};
+
+// A header carries bytes: letters beyond ASCII go out as their UTF-8.
+const headerValue = (text) => String.fromCharCode(...new TextEncoder().encode(text));
+
+/**
+ * @param {string} path relative to the page, so that it may live below a prefix
+ * @param {Object<string, *>} [query]
+ * @param {{signal?: AbortSignal, as?: string, open?: boolean}} [options] `as` tries another token
+ */
+export async function get(path, query = {}, { signal, as, open } = {}) {
+  const url = new URL(path, document.baseURI);
+  url.hash = "";
+  for (const [key, value] of Object.entries(query)) url.searchParams.set(key, value);
+  const given = open ? null : (as ?? token.get());
+  const timeout = AbortSignal.timeout(TIMEOUT_MS);
+  let response;
+  let body;
+  try {
+    response = await fetch(url, {
+      headers: given ? { "x-dashboard-token": headerValue(given) } : {},
+      signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
+      credentials: "same-origin",
+    });
+    body = await response.json();
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    if (response) throw new ApiError(response.status, "Unreadable answer", "Something other than the API answered.");
+    throw new ApiError(0, "The API does not answer", "Check that it is running and that you are online.");
+  }
+  if (response.ok) return body;
+  throw new ApiError(response.status, body.error ?? response.statusText, body.message ?? "");
+}
+
+export const daily = (query, options) => get("v1/metrics/daily", query, options);
+export const experiments = (query, options) => get("v1/metrics/experiments", query, options);
+export const funnels = (query, options) => get("v1/metrics/funnels", query, options);
+export const summary = (query, options) => get("v1/metrics/summary", query, { ...options, open: true });
+export const runs = (limit, options) => get("v1/runs", { limit }, options);
+export const ready = (options) => get("ready", {}, { ...options, open: true });

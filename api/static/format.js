@@ -1,0 +1,64 @@
+/** How numbers, days and times are written. Everything is UTC. */
+
+const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
+const tenth = new Intl.NumberFormat("en", { minimumFractionDigits: 1, maximumFractionDigits: 1 });
+const short = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
+const dayOf = (options) => new Intl.DateTimeFormat("en-GB", { timeZone: "UTC", ...options });
+const dayShort = dayOf({ day: "numeric", month: "short" });
+const dayLong = dayOf({ weekday: "short", day: "numeric", month: "short" });
+const dayYear = dayOf({ day: "numeric", month: "short", year: "numeric" });
+const clock = dayOf({ hour: "2-digit", minute: "2-digit" });
+const ago = new Intl.RelativeTimeFormat("en", { numeric: "always" });
+const NONE = "–";
+const DAY = 86400000;
+
+const guarded = (write) => (value) => (Number.isFinite(value) ? write(value) : NONE);
+
+export const count = guarded((n) => (Number.isInteger(n) || n >= 100 ? whole : tenth).format(n));
+export const compact = guarded((n) => (n < 10000 ? count(n) : short.format(n)));
+export const percent = guarded((n) => `${(n * 100).toFixed(n > 0 && n < 0.001 ? 2 : 1)}%`);
+export const tick = guarded((n) => `${+(n * 100).toFixed(1)}%`);
+export const points = guarded((n) => `${n < 0 ? "−" : "+"}${Math.abs(n * 100).toFixed(1)} pt`);
+
+/** Seconds as a person would say them: 0.4 s, 12 s, 3 min 20 s, 2 h 5 min, 3 d 4 h. */
+export const seconds = guarded((s) => {
+  if (s < 10) return `${+s.toFixed(s < 1 ? 2 : 1)} s`;
+  for (const [size, unit, below] of [[86400, "d", [3600, "h"]], [3600, "h", [60, "min"]], [60, "min", [1, "s"]]]) {
+    if (s >= size) {
+      const rest = Math.floor((s % size) / below[0]);
+      return `${Math.floor(s / size)} ${unit}${rest ? ` ${rest} ${below[1]}` : ""}`;
+    }
+  }
+  return `${+s.toFixed(1)} s`;
+});
+
+/** @param {string} day "2026-11-24" or an instant of that day */
+export const toDate = (day) => new Date(day.length === 10 ? `${day}T00:00:00Z` : day);
+export const iso = (date) => date.toISOString().slice(0, 10);
+export const addDays = (day, n) => iso(new Date(toDate(day).getTime() + n * DAY));
+
+const dated = (format) => (day) => (day ? format.format(toDate(day)) : NONE);
+export const day = dated(dayShort);
+export const weekday = dated(dayLong);
+export const date = dated(dayYear);
+export const time = (instant) => (instant ? `${date(instant)}, ${clock.format(new Date(instant))} UTC` : NONE);
+export const stamp = (instant) => (instant ? `${day(instant)}, ${clock.format(new Date(instant))}` : NONE);
+export const hour = (instant) => `${clock.format(new Date(instant))} UTC`;
+
+/** "4 minutes ago", from the server's clock when it is known. */
+export function age(instant, now) {
+  const s = (new Date(instant) - now) / 1000;
+  const units = [[86400 * 2, 86400, "day"], [3600 * 2, 3600, "hour"], [60, 60, "minute"]];
+  for (const [from, size, unit] of units) {
+    if (Math.abs(s) >= from) return ago.format(Math.round(s / size), unit);
+  }
+  return "just now";
+}
+
+/** A name of ours as words: "logging_rate_24h" is "Logging rate 24h". */
+export function words(text) {
+  const spaced = String(text).replaceAll("_", " ").trim();
+  return spaced ? spaced[0].toUpperCase() + spaced.slice(1) : String(text);
+}
+
+export const list = (items) => new Intl.ListFormat("en", { type: "conjunction" }).format(items);

@@ -1,0 +1,40 @@
+/** What is said where there are no numbers to show. */
+
+import { el } from "./dom.js";
+import { go } from "./state.js";
+
+const code = (text) => el("code", {}, text);
+
+export function message(title, text, ...actions) {
+  return el("div", { class: "card message" },
+    el("h2", {}, title),
+    el("p", {}, text),
+    actions.length ? el("div", { class: "message-actions" }, actions) : null);
+}
+
+export function noRunYet() {
+  return message("No run yet", [
+    "The tables behind this page do not exist or are empty. They are filled by ",
+    code("python cli.py"), ", or with a made-up app by ", code("python cli.py demo"),
+    ". Refresh this page when it has finished.",
+  ]);
+}
+
+export function nothingInWindow(days) {
+  return message(`Nothing in these ${days} days`,
+    "Runs have been made, but none of them wrote a day of this window. Choose a longer one, or see under Ingestion when the last run was.",
+    days < 90 && el("button", { type: "button", onclick: () => go({ window: 90 }) }, "Show 90 days"));
+}
+
+export function noExperiments() {
+  return message("No experiments yet",
+    "An experiment shows here once its row is in the app's experiments table and the experiment job has run.");
+}
+
+export function failed(error, retry) {
+  const title = error.status === 0 || error.status >= 500 ? (error.title || "The API failed") : "The API refused this";
+  const node = message(title, error.message || "It gave no reason.",
+    el("button", { type: "button", class: "primary", onclick: retry }, "Try again"));
+  node.setAttribute("role", "alert");
+  return node;
+}
