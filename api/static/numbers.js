@@ -1,0 +1,78 @@
+/** The arithmetic behind the views. No DOM here. */
+
+import { addDays, day as writeDay, hour, time } from "./format.js";
+
+export const sum = (values) => values.reduce((total, value) => total + value, 0);
+export const mean = (values) => (values.length ? sum(values) / values.length : NaN);
+
+export function median(values) {
+  const sorted = [...values].sort((a, b) => a - b);
+  const half = sorted.length / 2;
+  if (!sorted.length) return NaN;
+  return half % 1 ? sorted[Math.floor(half)] : (sorted[half - 1] + sorted[half]) / 2;
+}
+
+/** The mean of rates, each weighed by the users that it is a rate of. */
+export function weighted(values, weights) {
+  const total = sum(weights);
+  return total ? sum(values.map((value, i) => value * weights[i])) / total : NaN;
+}
+
+/** Whether a value is final. `flag` is one answer for the row, or a map by metric. */
+export function isFinal(flag, metric) {
+  if (typeof flag === "object" && flag) return flag[metric] !== false;
+  return flag !== false;
+}
+
+/**
+ * Why a value is not final yet.
+ * @param {number} horizon days after the day's end until its cohort has matured
+ */
+export function reason(day, horizon, asOf, now) {
+  const matures = addDays(day, 1 + horizon);
+  if (matures <= now.slice(0, 10)) return "the next run completes it";
+  if (day >= now.slice(0, 10)) return asOf?.startsWith(day) ? `today, counted until ${hour(asOf)}` : "today";
+  return `cohort matures on ${writeDay(matures)}`;
+}
+
+/** How the latest day of a view is described when it is not complete. */
+export function reach(asOf, day) {
+  return asOf?.startsWith(day) ? `counted until ${time(asOf)}` : "not complete";
+}
+
+/** Wilson's 95 % interval of a share. */
+function wilson(k, n) {
+  const z = 1.96;
+  const p = k / n;
+  const centre = p + (z * z) / (2 * n);
+  const spread = z * Math.sqrt((p * (1 - p)) / n + (z * z) / (4 * n * n));
+  const scale = 1 + (z * z) / n;
+  return [(centre - spread) / scale, (centre + spread) / scale];
+}
+
+/** The difference of two shares b − a with Newcombe's 95 % interval; null when one is empty. */
+export function difference(a, b) {
+  if (!a.n || !b.n) return null;
+  const [p, q] = [a.k / a.n, b.k / b.n];
+  const [[la, ua], [lb, ub]] = [wilson(a.k, a.n), wilson(b.k, b.n)];
+  const d = q - p;
+  return {
+    value: d,
+    low: d - Math.hypot(q - lb, ua - p),
+    high: d + Math.hypot(p - la, ub - q),
+  };
+}
+
+/** Totals by name over days, most first; beyond `top` names the rest is folded into one. */
+export function topNames(days, top) {
+  const totals = new Map();
+  for (const { metrics } of days) {
+    for (const [name, n] of Object.entries(metrics.event_volume_by_name ?? {})) {
+      totals.set(name, (totals.get(name) ?? 0) + n);
+    }
+  }
+  const all = [...totals].sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1));
+  return { all, top: all.slice(0, top).map(([name]) => name), rest: all.slice(top).map(([name]) => name) };
+}
+
+export const unique = (values) => [...new Set(values)];
