@@ -1,0 +1,165 @@
+"""A demo database, the API and its page served on it, and a Chromium that looks at them."""
+
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from itertools import count
+
+import psycopg
+import pytest
+from dashboard import Visit
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+from api import create_app
+from api.settings import Settings
+from dbt_project import ROOT, demo
+
+TOKEN = "s3cret-té"
+NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+MISSING = "Chromium is not installed (on Debian: apt-get install chromium), or name it in CHROMIUM"
+
+_numbers = count(1)
+_skipped = []
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    if _skipped:
+        terminalreporter.section("THE DASHBOARD WAS NOT TESTED", sep="!", red=True, bold=True)
+        terminalreporter.write_line(MISSING)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+    if not found:
+        _skipped.append(True)
+        # Where the browser is part of the deal, its absence is a failure.
+        (pytest.fail if os.environ.get("REQUIRE_CHROMIUM") else pytest.skip)(MISSING)
+    return found
+
+
+@pytest.fixture(scope="session")
+def browser(chromium):
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def create(chromium, server) -> Iterator[Callable[..., str]]:
+    """Create a database, perhaps as a copy of another one; return its conninfo."""
+    names = []
+    with psycopg.connect(server, autocommit=True) as conn:
+
+        def create(template: str = "template1") -> str:
+            names.append(f"dashboard_test_{os.getpid()}_{next(_numbers)}")
+            query = sql.SQL("create database {} template {}")
+            conn.execute(query.format(*map(sql.Identifier, (names[-1], template))))
+            return make_conninfo(server, dbname=names[-1])
+
+        yield create
+        for name in names:
+            conn.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+
+
+@pytest.fixture(scope="session")
+def demo_size() -> dict[str, int]:
+    return {"users": 400, "days": 60}
+
+
+@pytest.fixture(scope="session")
+def demo_conninfo(create, demo_size) -> str:
+    """A database in which every job ran on the made-up app."""
+    conninfo = create()
+    with psycopg.connect(conninfo) as conn:
+        demo.fill(conn, "public", NOW, **demo_size)
+    parts = conninfo_to_dict(conninfo)
+    environment = os.environ | {
+        "DATABASE_URL": f"postgresql:///?{'&'.join(f'{k}={v}' for k, v in parts.items())}"
+    }
+    options = ["--as-of", NOW.isoformat(), "--window-days", "45"]
+    command = [sys.executable, str(ROOT / "cli.py"), *options]
+    subprocess.run(command, check=True, capture_output=True, env=environment)
+    # The run log knows the moment at which the run was really made.
+    with psycopg.connect(conninfo) as conn:
+        conn.execute("""
+            update analytics.rollup_runs
+            set started_at = as_of, finished_at = as_of + interval '9 seconds'
+        """)
+    return conninfo
+
+
+class Quiet(WSGIRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log(self, *_) -> None: ...
+
+
+@contextmanager
+def serving(conninfo: str, token: str | None = TOKEN, now: datetime = NOW) -> Iterator[str]:
+    """Serve the app on a database, with the clock standing still; yield its address."""
+    app = create_app(Settings(conninfo, token=token), now=lambda: now)
+    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=Quiet)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.port}/"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+    app.extensions["database"].pool.close()
+
+
+@pytest.fixture(scope="session")
+def site(demo_conninfo) -> Iterator[str]:
+    with serving(demo_conninfo) as address:
+        yield address
+
+
+@pytest.fixture
+def copy(create, demo_conninfo) -> Iterator[psycopg.Connection]:
+    """A copy of the demo's database that the test may change."""
+    name = conninfo_to_dict(demo_conninfo)["dbname"]
+    with psycopg.connect(demo_conninfo, autocommit=True, dbname="postgres") as conn:
+        query = "select pg_terminate_backend(pid) from pg_stat_activity where datname = %s"
+        conn.execute(query, [name])
+    with psycopg.connect(create(name), autocommit=True) as conn:
+        yield conn
+
+
+@pytest.fixture
+def visit(browser) -> Iterator[Callable[..., Visit]]:
+    """Open a page; whatever it was, it must not have complained by the end.
+
+    `expected` is a part of the console's messages that the test provokes.
+    """
+    visits = []
+
+    def visit(address, hash="", *, token: str | None = TOKEN, expected="", **options) -> Visit:
+        visits.append(Visit(browser, address, token, expected, **options))
+        visits[-1].open(hash)
+        return visits[-1]
+
+    yield visit
+    for one in visits:
+        assert one.leave() == []

@@ -1,0 +1,88 @@
+"""The token, the keyboard, and what is there without either."""
+
+import re
+
+from conftest import TOKEN, serving
+from playwright.sync_api import expect
+
+STORED = "sessionStorage.getItem('dashboard-token')"
+
+
+def test_summary_is_open_and_a_wrong_token_can_be_tried_again(visit, site):
+    page = visit(site, token=None, expected="401")
+    assert "Daily active users" in page.text() and "Enter the dashboard token" in page.text()
+    assert page.page.get_by_role("button", name="Forget token").is_hidden()
+    assert page.axe() == []
+
+    page.page.get_by_label("Token", exact=True).fill("wrong")
+    page.page.keyboard.press("Enter")
+    page.page.wait_for_selector(".error:has-text('not the token')")
+    assert page.page.evaluate(STORED) is None
+    assert page.axe() == []
+
+    page.page.keyboard.type(TOKEN)  # what was wrong is selected, so typing replaces it
+    page.page.keyboard.press("Enter")
+    page.page.wait_for_selector(".uplot")
+    assert page.page.evaluate(STORED) == TOKEN
+    assert page.page.evaluate("localStorage.length") == 0 and page.context.cookies() == []
+    assert TOKEN not in page.page.url
+
+    page.page.reload()
+    page.page.wait_for_selector(".uplot")
+    page.page.get_by_role("button", name="Forget token").click()
+    page.page.wait_for_selector(".gate")
+    assert page.page.evaluate(STORED) is None
+
+
+def test_token_that_is_no_longer_valid_leads_back_to_the_question(visit, site):
+    page = visit(site, "#/funnel", token="of yesterday", expected="401")
+    page.page.wait_for_selector(".gate")
+    assert "no longer accepted" in page.text(".error")
+    assert page.page.evaluate(STORED) is None
+
+
+def test_server_without_a_token_says_what_to_set(visit, demo_conninfo):
+    with serving(demo_conninfo, token=None) as address:
+        page = visit(address, token=None, expected="503")
+        page.page.get_by_label("Token", exact=True).fill("any")
+        page.page.keyboard.press("Enter")
+        page.page.wait_for_selector(".error:has-text('Set DASHBOARD_TOKEN')")
+
+
+def test_keyboard_alone_reaches_everything(visit, site):
+    page = visit(site).page
+    focused = "document.activeElement"
+    page.keyboard.press("Tab")
+    assert page.evaluate(f"{focused}.className") == "skip"
+    page.keyboard.press("Enter")
+    assert page.evaluate(f"{focused}.id") == "main"
+    assert "#/" not in page.url or "main" not in page.url
+
+    page.get_by_role("tab", name="Overview").focus()
+    page.keyboard.press("ArrowRight")
+    expect(page).to_have_title(re.compile("^Experiments"))
+    assert page.evaluate(f"{focused}.id") == "tab-experiments"
+    page.keyboard.press("End")
+    expect(page).to_have_title(re.compile("^Ingestion"))
+    page.keyboard.press("ArrowRight")
+    expect(page).to_have_title(re.compile("^Overview"))
+
+    page.locator("input[name=window]:checked").focus()
+    page.keyboard.press("ArrowRight")
+    expect(page).to_have_url(re.compile("window=30"))
+
+    toggle = page.get_by_role("button", name="Table: Daily active users")
+    page.wait_for_selector("#panel[aria-busy=false]")
+    toggle.focus()
+    assert page.evaluate(f"getComputedStyle({focused}).outlineStyle") == "solid"
+    page.keyboard.press("Space")
+    assert page.get_by_role("table", name="Daily active users").is_visible()
+
+
+def test_back_button_goes_through_the_views(visit, site):
+    page = visit(site, "#/overview?window=30").page
+    page.get_by_role("tab", name="Funnel").click()
+    page.wait_for_selector(".steps")
+    assert "window=30" in page.url
+    page.go_back()
+    expect(page).to_have_title(re.compile("^Overview"))

@@ -1,0 +1,119 @@
+"""Each view on the demo's data."""
+
+import csv
+import io
+
+import pytest
+from dashboard import PHONE
+from playwright.sync_api import expect
+
+VIEWS = {
+    "overview": "Daily active users",
+    "experiments": "Variants",
+    "funnel": "Core journey",
+    "ingestion": "Event volume",
+}
+
+
+@pytest.mark.parametrize(("view", "title"), VIEWS.items())
+def test_view_shows_its_numbers_and_how_fresh_they_are(visit, site, view, title):
+    page = visit(site, f"#/{view}")
+    assert title in page.text()
+    assert "Data as of 24 Nov 2026, 12:00 UTC" in page.text("#freshness")
+    assert page.page.locator(".uplot canvas").count() >= 1
+    assert page.page.locator("#notices").inner_text() == ""
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_view_passes_axe_with_its_tables_open(visit, site, view):
+    page = visit(site, f"#/{view}")
+    for button in page.page.get_by_role("button", name="Table").all():
+        button.click()
+    assert page.axe() == []
+    page.page.emulate_media(color_scheme="dark")
+    assert page.axe("color-contrast") == []
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_view_fits_a_phone(visit, site, view):
+    page = visit(site, f"#/{view}", viewport=PHONE)
+    assert not page.is_wider_than_the_screen()
+    for button in page.page.get_by_role("button", name="Table").all():
+        button.click()
+    assert not page.is_wider_than_the_screen()
+
+
+def test_overview_holds_what_is_not_final_apart(visit, site):
+    page = visit(site, "#/overview?window=7")
+    rate = page.page.locator("section", has=page.page.get_by_role("heading", name="24-hour")).last
+    assert "23 Nov" in rate.inner_text() and "cohort matures on 25 Nov" in rate.inner_text()
+    assert "today, counted until 12:00 UTC" in rate.inner_text()
+    rows = list(csv.DictReader(io.StringIO(page.download("CSV: 24-hour logging rate"))))
+    assert [row["state"] for row in rows][:3] == [
+        "today, counted until 12:00 UTC",
+        "cohort matures on 25 Nov",
+        "final",
+    ]
+    assert len(rows) == 7
+
+
+def test_change_is_against_the_window_before_or_says_why_not(visit, site):
+    page = visit(site, "#/overview?window=14")
+    assert page.page.locator(".change", has_text="the 14 days before").count() == 6
+    assert "No comparison" not in page.text()
+    page.open("#/overview?window=90")
+    assert page.page.locator(".change", has_text="No comparison").count() == 6
+
+
+def test_experiments_marks_the_control_and_follows_the_hash(visit, site):
+    page = visit(site, "#/experiments?experiment=exp_rest_timer")
+    assert "exp_rest_timer" in page.text(".detail h2")
+    assert page.page.locator(".legend .tag").count() == 4
+    assert page.page.locator(".legend li").count() == 12
+    page.page.get_by_role("link", name="exp_streak_badge").click()
+    expect(page.page.locator(".detail h2")).to_contain_text("streak")
+    assert "experiment=exp_streak_badge" in page.page.url
+    assert "ended" in page.text(".detail-head")
+    table = page.page.get_by_role("table", name="Variants")
+    assert table.get_by_role("row").count() == 3
+
+
+def test_funnel_compares_variants_and_never_adds_days(visit, site):
+    page = visit(site, "#/funnel")
+    names = page.page.locator(".steps h4").all_inner_texts()
+    assert names[0] == "Active open" and names[-1] == "Achievement unlocked" and len(names) == 5
+    assert page.page.input_value("#day") == "2026-11-23"  # the last one that is final
+    page.page.select_option("#compare", "exp_first_workout")
+    page.page.wait_for_selector("li .who")
+    assert page.page.locator(".step:not(.heads)").count() == 10
+    page.page.select_option("#day", "2026-11-24")
+    page.page.wait_for_selector(".steps.unfinished")
+    assert "Hollow: today" in page.text()
+    assert "day=2026-11-24" in page.page.url and "experiment=exp_first_workout" in page.page.url
+
+
+def test_ingestion_folds_names_in_the_chart_and_lists_all_of_them(visit, site):
+    page = visit(site, "#/ingestion?window=30")
+    assert "6 others" in page.text(".legend >> nth=0")
+    table = page.page.get_by_role("table", name="Events by name")
+    assert table.get_by_role("row").count() == 13
+    runs = page.page.get_by_role("table", name="Latest runs")
+    assert runs.get_by_role("row").count() == 4
+    assert "older than 180 days" in runs.inner_text() and "succeeded" in runs.inner_text()
+    rows = list(csv.DictReader(io.StringIO(page.download("CSV: Events by name"))))
+    assert {row["event"] for row in rows} >= {"app_opened", "plan_browsed"} and len(rows) > 300
+
+
+def test_theme_follows_the_system_while_the_page_is_open(visit, site):
+    page = visit(site, color_scheme="light")
+    colour = "getComputedStyle(document.body).backgroundColor"
+    light = page.page.evaluate(colour)
+    page.page.emulate_media(color_scheme="dark")
+    assert page.page.evaluate(colour) != light
+    assert page.page.locator(".uplot").count() == 6
+
+
+def test_pointer_reads_a_day_off_a_chart(visit, site):
+    page = visit(site)
+    page.page.locator(".u-over").first.hover(position={"x": 60, "y": 40})
+    assert "Nov" in page.text(".readout:not([hidden])")

@@ -1,0 +1,76 @@
+"""The dashboard's files: what they weigh, what they may do, and where they come from."""
+
+import gzip
+import json
+import re
+
+import pytest
+
+from api import create_app, pages
+from api.settings import Settings
+
+MOST_BYTES = 150_000
+FILES = sorted(path for path in pages.FOLDER.rglob("*") if path.suffix in pages.TYPES)
+OURS = [path for path in FILES if "vendor" not in path.parts]
+
+
+@pytest.fixture(scope="module")
+def client():
+    return create_app(Settings("host=/nowhere")).test_client()
+
+
+def address(path):
+    return f"/static/{path.relative_to(pages.FOLDER).as_posix()}"
+
+
+def test_everything_that_the_page_loads_is_light(client):
+    asked = {"Accept-Encoding": "gzip"}
+    loaded = [address(path) for path in FILES if path.suffix in {".js", ".css", ".svg"}]
+    answers = [client.get(path, headers=asked) for path in ["/", *loaded]]
+    assert all(answer.status_code == 200 for answer in answers)
+    assert sum(len(answer.data) for answer in answers) < MOST_BYTES
+    big = max(answers, key=lambda answer: len(answer.data))
+    assert big.headers["Content-Encoding"] == "gzip" and b"uPlot" in gzip.decompress(big.data)
+
+
+@pytest.mark.parametrize("path", ["/", "/static/app.js", "/static/favicon.svg"])
+def test_policy_lets_nothing_in_from_elsewhere_and_nothing_inline(client, path):
+    policy = client.get(path).headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy and "frame-ancestors 'none'" in policy
+    assert "unsafe" not in policy and "http" not in policy and "data:" not in policy
+
+
+def test_page_needs_no_exception_from_the_policy():
+    html = (pages.FOLDER / "index.html").read_text()
+    assert not re.search(r"<style|\sstyle=|\son[a-z]+=|<script(?![^>]*\ssrc=)", html)
+    for path in OURS:
+        text = path.read_text().replace("http://www.w3.org/2000/svg", "")
+        assert not re.search(
+            r"https?://|//[a-z]+\.|innerHTML|outerHTML|insertAdjacent|eval\(", text
+        )
+
+
+def test_browser_is_told_when_it_has_a_file_already(client):
+    first = client.get("/static/app.js")
+    again = client.get("/static/app.js", headers={"If-None-Match": first.headers["ETag"]})
+    assert first.headers["Cache-Control"] == "no-cache"
+    assert again.status_code == 304 and again.data == b""
+    assert "Content-Security-Policy" in again.headers
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["", "no", "views", "../pages.py", "..%2fpages.py", "%2e%2e/pages.py", "vendor/package.json",
+     "//etc/passwd", "a%00b.js"],
+)  # fmt: skip
+def test_nothing_but_the_page_s_files_is_served(client, path):
+    answer = client.get(f"/static/{path}")
+    assert answer.status_code == 404 and answer.json["error"] == "Not Found"
+
+
+def test_vendored_files_are_of_the_version_that_is_named():
+    vendor = pages.FOLDER / "vendor"
+    version = json.loads((vendor / "package.json").read_text())["dependencies"]["uplot"]
+    assert (vendor / "uplot" / "VERSION.txt").read_text().strip() == version
+    assert f"(v{version})" in (vendor / "uplot" / "uPlot.iife.min.js").read_text()[:200]
+    assert "MIT License" in (vendor / "uplot" / "LICENSE.txt").read_text()
