@@ -137,7 +137,7 @@ function plot(host, { width, height, days, columns, lines, tick, range, rows, pa
         values: (u, at) => at.map((s) => writeDay(new Date(s * 1000).toISOString())),
       },
       {
-        ...axis, gap: 4, grid, space: 34,
+        ...axis, gap: 4, grid, space: 28,
         size: (u, values) => 12 + 6.4 * Math.max(3, ...(values ?? []).map((v) => v.length)),
         values: (u, at) => at.map((v) => tick(v)),
       },

@@ -3,6 +3,7 @@
 import { download } from "./csv.js";
 import { el, name } from "./dom.js";
 import { swatch } from "./chart.js";
+import { words } from "./format.js";
 
 let nth = 0;
 
@@ -60,7 +61,7 @@ export function table(title, columns, rows, { foot } = {}) {
     el("table", {},
       el("caption", { class: "sr" }, title),
       el("thead", {}, el("tr", {}, columns.map((column) =>
-        el("th", { scope: "col", class: column.number && "number" }, column.title ?? column.label)))),
+        el("th", { scope: "col", class: column.number && "number" }, column.title ?? words(column.label))))),
       el("tbody", {}, rows.map((row) => el("tr", {}, columns.map(cell(row))))),
       foot));
 }

@@ -8,7 +8,6 @@ const dayShort = dayOf({ day: "numeric", month: "short" });
 const dayLong = dayOf({ weekday: "short", day: "numeric", month: "short" });
 const dayYear = dayOf({ day: "numeric", month: "short", year: "numeric" });
 const clock = dayOf({ hour: "2-digit", minute: "2-digit" });
-const ago = new Intl.RelativeTimeFormat("en", { numeric: "always" });
 const NONE = "–";
 const DAY = 86400000;
 
@@ -45,12 +44,11 @@ export const time = (instant) => (instant ? `${date(instant)}, ${clock.format(ne
 export const stamp = (instant) => (instant ? `${day(instant)}, ${clock.format(new Date(instant))}` : NONE);
 export const hour = (instant) => `${clock.format(new Date(instant))} UTC`;
 
-/** "4 minutes ago", from the server's clock when it is known. */
+/** "4 min ago", by the server's clock. */
 export function age(instant, now) {
-  const s = (new Date(instant) - now) / 1000;
-  const units = [[86400 * 2, 86400, "day"], [3600 * 2, 3600, "hour"], [60, 60, "minute"]];
-  for (const [from, size, unit] of units) {
-    if (Math.abs(s) >= from) return ago.format(Math.round(s / size), unit);
+  const s = (now - new Date(instant)) / 1000;
+  for (const [from, size, unit] of [[86400 * 2, 86400, "days"], [5400, 3600, "h"], [60, 60, "min"]]) {
+    if (s >= from) return `${Math.round(s / size)} ${unit} ago`;
   }
   return "just now";
 }
