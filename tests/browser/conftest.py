@@ -4,11 +4,13 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import count
+from urllib.parse import quote, urlencode
 
 import psycopg
 import pytest
@@ -19,7 +21,7 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 
 from api import create_app
 from api.settings import Settings
-from dbt_project import ROOT, demo
+from dbt_project import ROOT, demo, embedded
 
 TOKEN = "s3cret-té"
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -67,16 +69,37 @@ def browser(chromium):
 
 
 @pytest.fixture(scope="session")
-def create(chromium, server) -> Iterator[Callable[..., str]]:
+def browser_server(chromium) -> Iterator[str]:
+    """The conninfo of a superuser on a server that is the tests' own."""
+    # Not below pytest's folder, which another session may clear.
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
+        for name in list(os.environ):
+            if name.startswith(("API_", "PG")) or name in ("DATABASE_URL", "ANALYTICS_SCHEMA"):
+                patch.delenv(name)
+        for name in ("ROLLUP_HOME", "DBT_TARGET_PATH", "DBT_LOG_PATH"):
+            patch.setenv(name, f"{folder}/{name.lower()}")
+        if given := os.environ.get("TEST_DATABASE_URL"):
+            yield given
+        else:
+            with embedded.server() as uri:
+                with psycopg.connect(uri, autocommit=True) as conn:
+                    for name in ("fsync", "synchronous_commit", "full_page_writes"):
+                        conn.execute(f"alter system set {name} = off")
+                    conn.execute("select pg_reload_conf()")
+                yield uri
+
+
+@pytest.fixture(scope="session")
+def create(browser_server) -> Iterator[Callable[..., str]]:
     """Create a database, perhaps as a copy of another one; return its conninfo."""
     names = []
-    with psycopg.connect(server, autocommit=True) as conn:
+    with psycopg.connect(browser_server, autocommit=True) as conn:
 
         def create(template: str = "template1") -> str:
             names.append(f"dashboard_test_{os.getpid()}_{next(_numbers)}")
             query = sql.SQL("create database {} template {}")
             conn.execute(query.format(*map(sql.Identifier, (names[-1], template))))
-            return make_conninfo(server, dbname=names[-1])
+            return make_conninfo(browser_server, dbname=names[-1])
 
         yield create
         for name in names:
@@ -94,10 +117,8 @@ def demo_conninfo(create, demo_size) -> str:
     conninfo = create()
     with psycopg.connect(conninfo) as conn:
         demo.fill(conn, "public", NOW, **demo_size)
-    parts = conninfo_to_dict(conninfo)
-    environment = os.environ | {
-        "DATABASE_URL": f"postgresql:///?{'&'.join(f'{k}={v}' for k, v in parts.items())}"
-    }
+    url = "postgresql://?" + urlencode(conninfo_to_dict(conninfo), quote_via=quote)
+    environment = os.environ | {"DATABASE_URL": url}
     options = ["--as-of", NOW.isoformat(), "--window-days", "45"]
     command = [sys.executable, str(ROOT / "cli.py"), *options]
     subprocess.run(command, check=True, capture_output=True, env=environment)
