@@ -50,6 +50,12 @@ def test_page_needs_no_exception_from_the_policy():
         )
 
 
+def test_page_asks_for_all_its_modules_at_once():
+    html = (pages.FOLDER / "index.html").read_text()
+    modules = {address(path) for path in OURS if path.suffix == ".js"} - {"/static/app.js"}
+    assert {f"/{name}" for name in re.findall('modulepreload" href="([^"]+)"', html)} == modules
+
+
 def test_browser_is_told_when_it_has_a_file_already(client):
     first = client.get("/static/app.js")
     again = client.get("/static/app.js", headers={"If-None-Match": first.headers["ETag"]})
