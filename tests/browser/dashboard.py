@@ -49,7 +49,9 @@ class Visit:
     def axe(self, *rules: str) -> list[str]:
         """What axe finds by these rules, or by all of them, whatever its weight."""
         self.page.evaluate(AXE)
-        options = {"resultTypes": ["violations"]} | ({"runOnly": rules} if rules else {})
+        options = {"resultTypes": ["violations"], "preload": False} | (
+            {"runOnly": rules} if rules else {}
+        )
         found = self.page.evaluate("(options) => axe.run(options)", options)["violations"]
         return [
             f"{one['impact']} {one['id']}: {node['html'][:160]} {node['failureSummary'][:300]}"
