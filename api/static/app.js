@@ -81,7 +81,10 @@ async function render() {
 }
 
 function show(nodes, data, said) {
+  // What had the focus is drawn anew, and gets it back.
+  const focused = panel.contains(document.activeElement) ? document.activeElement.id : "";
   panel.replaceChildren(...[nodes].flat(Infinity).filter(Boolean));
+  if (focused) byId(focused)?.focus({ preventScroll: true });
   panel.setAttribute("aria-busy", "false");
   byId("freshness").replaceChildren(...(data ? freshness(data.data_as_of, data.generated_at) : []));
   byId("notices").replaceChildren(...said);

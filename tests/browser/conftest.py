@@ -102,6 +102,8 @@ def create(browser_server) -> Iterator[Callable[..., str]]:
             return make_conninfo(browser_server, dbname=names[-1])
 
         yield create
+        if browser_server != os.environ.get("TEST_DATABASE_URL"):
+            return  # the whole server goes
         for name in names:
             conn.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
 
@@ -142,7 +144,7 @@ def serving(conninfo: str, token: str | None = TOKEN, now: datetime = NOW) -> It
     """Serve the app on a database, with the clock standing still; yield its address."""
     app = create_app(Settings(conninfo, token=token), now=lambda: now)
     server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=Quiet)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=[0.02], daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{server.port}/"
     server.shutdown()

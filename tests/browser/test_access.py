@@ -79,6 +79,21 @@ def test_keyboard_alone_reaches_everything(visit, site):
     assert page.get_by_role("table", name="Daily active users").is_visible()
 
 
+def test_focus_stays_where_it_was_when_a_choice_draws_the_view_anew(visit, site):
+    page = visit(site, "#/funnel").page
+    page.locator("#day").focus()
+    page.keyboard.press("ArrowDown")
+    page.wait_for_selector("#panel[aria-busy=false]")
+    expect(page).to_have_url(re.compile("day=2026-11-22"))
+    expect(page.locator("#day")).to_be_focused()
+    page.get_by_role("tab", name="Experiments").click()
+    link = page.get_by_role("link", name="exp_rest_timer")
+    link.focus()
+    page.keyboard.press("Enter")
+    expect(page.locator(".detail h2")).to_contain_text("exp_rest_timer")
+    expect(link).to_be_focused()
+
+
 def test_back_button_goes_through_the_views(visit, site):
     page = visit(site, "#/overview?window=30").page
     page.get_by_role("tab", name="Funnel").click()

@@ -35,8 +35,9 @@ export function draw(data, state, { runs }) {
 
 function picker(all, chosen) {
   return el("nav", { class: "card picker", "aria-label": "Experiments" },
-    el("ul", {}, all.map((one) => el("li", {},
+    el("ul", {}, all.map((one, nth) => el("li", {},
       el("a", {
+        id: `experiment-${nth}`,
         href: hashWith({ view: "experiments", experiment: one.experiment_id }),
         "aria-current": one === chosen && "true",
       }, name(one.experiment_id, 40), status(one.status))))));
