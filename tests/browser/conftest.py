@@ -5,26 +5,18 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
 from itertools import count
 from urllib.parse import quote, urlencode
 
 import psycopg
 import pytest
-from dashboard import Visit
+from dashboard import NOW, TOKEN, Visit, serving
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from werkzeug.serving import WSGIRequestHandler, make_server
 
-from api import create_app
-from api.settings import Settings
 from dbt_project import ROOT, demo, embedded
 
-TOKEN = "s3cret-té"
-NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = (
     "--headless",
@@ -131,26 +123,6 @@ def demo_conninfo(create, demo_size) -> str:
             set started_at = as_of, finished_at = as_of + interval '9 seconds'
         """)
     return conninfo
-
-
-class Quiet(WSGIRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def log(self, *_) -> None: ...
-
-
-@contextmanager
-def serving(conninfo: str, token: str | None = TOKEN, now: datetime = NOW) -> Iterator[str]:
-    """Serve the app on a database, with the clock standing still; yield its address."""
-    app = create_app(Settings(conninfo, token=token), now=lambda: now)
-    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=Quiet)
-    thread = threading.Thread(target=server.serve_forever, args=[0.02], daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.port}/"
-    server.shutdown()
-    thread.join()
-    server.server_close()
-    app.extensions["database"].pool.close()
 
 
 @pytest.fixture(scope="session")

@@ -1,18 +1,50 @@
-"""A visit to the dashboard: a page in a tab of its own, and what it did that it should not."""
+"""The dashboard served in this process, and a visit to it in a tab of its own."""
 
 import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
 from axe_playwright_python.base import AXE_FILE_PATH
 from playwright.sync_api import Browser, ConsoleMessage, Request
+from werkzeug.serving import WSGIRequestHandler, make_server
 
+from api import create_app
+from api.settings import Settings
+
+TOKEN = "s3cret-té"
+NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 AXE = AXE_FILE_PATH.read_text()
 DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 360, "height": 740}
 KEY = "dashboard-token"
 
 
+class Quiet(WSGIRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log(self, *_) -> None: ...
+
+
+@contextmanager
+def serving(conninfo: str, token: str | None = TOKEN, now: datetime = NOW) -> Iterator[str]:
+    """Serve the app on a database, with the clock standing still; yield its address."""
+    app = create_app(Settings(conninfo, token=token), now=lambda: now)
+    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=Quiet)
+    thread = threading.Thread(target=server.serve_forever, args=[0.02], daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.port}/"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+    app.extensions["database"].pool.close()
+
+
 class Visit:
+    """A page, and what it did that it should not."""
+
     def __init__(
         self, browser: Browser, address: str, token: str | None, expected: str, **options: Any
     ):

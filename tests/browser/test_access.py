@@ -2,7 +2,7 @@
 
 import re
 
-from conftest import TOKEN, serving
+from dashboard import TOKEN, serving
 from playwright.sync_api import expect
 
 STORED = "sessionStorage.getItem('dashboard-token')"

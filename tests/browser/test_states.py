@@ -5,7 +5,7 @@ import io
 import re
 from datetime import timedelta
 
-from conftest import NOW, serving
+from dashboard import NOW, serving
 from playwright.sync_api import expect
 
 BAD_NAME = "<img src=x onerror=\"document.title='owned'\">"
