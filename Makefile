@@ -3,10 +3,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 EVENTS ?= 1000000
+OLDEST ?= /usr/lib/postgresql/15/bin
 VENDOR := api/static/vendor
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format bench vendor screenshots clean
+.PHONY: help setup demo test oldest lint format bench vendor screenshots clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 13
@@ -25,7 +26,8 @@ test: setup lint ## Run everything that CI runs
 	$(BIN)/pytest --numprocesses 2
 
 oldest: setup ## Run the jobs' tests on the oldest PostgreSQL that is supported, Debian's 15
-	.ci/with-postgres $(OLDEST) $(BIN)/pytest $(addprefix tests/test_,guarantees.py against_oracle.py run_log.py dbt_project.py)
+	.ci/with-postgres $(OLDEST) $(BIN)/pytest \
+	    tests/test_guarantees.py tests/test_against_oracle.py tests/test_run_log.py tests/test_dbt_project.py
 
 lint: setup ## Check the style of the Python code
 	$(BIN)/ruff check .
