@@ -406,7 +406,9 @@ def test_demo_fills_an_empty_database_once(db, cli, monkeypatch):
     assert outcome.exit_code == 0, outcome.stderr
     today = datetime.now(UTC).date()
     assert re.search(rf"^{today} ", outcome.stdout, re.M)
-    assert outcome.stdout.splitlines()[-1].startswith("funnel")
+    *_, funnel, blank, serve = outcome.stdout.splitlines()
+    assert funnel.startswith("funnel  ") and not blank
+    assert re.search(r"DASHBOARD_TOKEN=\S{16} \S*python\S* cli.py serve$", serve)
     again = cli("demo")
     assert (again.exit_code, again.stdout) == (1, "")
     assert "the source tables exist already" in again.stderr

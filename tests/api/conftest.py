@@ -18,7 +18,7 @@ from dbt_project import ROOT
 from dbt_project.source import create_source_tables
 
 AS_OF = "2026-11-23T15:30:00Z"
-HANDFUL = Path(__file__).with_name("handful.sql")
+HANDFUL = Path(__file__).with_name("handful.pgsql")
 
 _numbers = count(1)
 
@@ -65,7 +65,7 @@ def api_create(api_server, api_maintenance):
 
 @pytest.fixture(scope="session")
 def api_template(api_create):
-    """The name of a database in which every job ran on the events of `handful.sql`."""
+    """The name of a database in which every job ran on the events of `handful.pgsql`."""
     conninfo = api_create()
     with psycopg.connect(conninfo) as conn:
         create_source_tables(conn, "public")

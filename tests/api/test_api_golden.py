@@ -1,4 +1,4 @@
-"""Whole answers, written by hand from the events in `handful.sql`, through a real run."""
+"""Whole answers, written by hand from the events in `handful.pgsql`, through a real run."""
 
 from pathlib import Path
 
