@@ -1,6 +1,7 @@
 """Every error leaves as {"error": "<title>", "message": "<what to do>"}."""
 
 import logging
+from typing import ClassVar
 
 from flask import Flask, Response, jsonify
 from werkzeug.exceptions import HTTPException
@@ -18,7 +19,7 @@ log = logging.getLogger("api")
 class ApiError(Exception):
     status = 500
     title = "Internal Server Error"
-    headers: dict[str, str] = {}  # noqa: RUF012
+    headers: ClassVar[dict[str, str]] = {}
 
     def __init__(self, message: str):
         super().__init__(message)
@@ -33,7 +34,7 @@ class InvalidRequest(ApiError):
 class Unauthorized(ApiError):
     status = 401
     title = "Unauthorized"
-    headers = {"WWW-Authenticate": 'Token realm="x-dashboard-token"'}  # noqa: RUF012
+    headers: ClassVar[dict[str, str]] = {"WWW-Authenticate": 'Token realm="x-dashboard-token"'}
 
 
 class NoToken(ApiError):
