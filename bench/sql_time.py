@@ -2,6 +2,7 @@
 
 import json
 from collections import defaultdict
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import psycopg
@@ -22,11 +23,12 @@ def sql_seconds(conn: psycopg.Connection, as_of: str, window_days: int) -> dict[
                 seconds[folder] += event.data.elapsed
 
     variables = json.dumps({"as_of": as_of, "window_days": window_days})
-    outcome = runner.dbt(
-        ["run", "--select", *JOBS, "--threads", "1", "--vars", variables, *runner.QUIET],
-        dbt_environment(conn),
-        callbacks=[on_event],
-    )
+    command = ["run", "--select", *JOBS, "--threads", "1", "--vars", variables, *runner.QUIET]
+    # What dbt keeps of a parse depends on the variables: a run must find its own, not this one's.
+    with TemporaryDirectory() as target:
+        outcome = runner.dbt(
+            [*command, "--target-path", target], dbt_environment(conn), callbacks=[on_event]
+        )
     if not outcome.success:
         raise RuntimeError(outcome.exception or "a model failed")
     return dict(seconds)
