@@ -273,7 +273,7 @@ def test_a_stopped_run_ends_as_failed_with_nothing_half_written(source, gate, da
     source.experiment()
     with gate(), started(source, database_url) as process:
         process.send_signal(stop)
-        _, stderr = process.communicate(timeout=30)
+        _, stderr = process.communicate(timeout=60)
         assert process.returncode == 130, stderr
         assert "Stopped. The run log says FAILED" in stderr
         assert statuses(source) == dict.fromkeys(JOBS, "FAILED")
