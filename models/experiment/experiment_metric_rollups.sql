@@ -16,7 +16,8 @@ new_users as (
 
 ),
 
-assignments as (
+-- Left to itself PostgreSQL writes all of them down, which costs more than reading them twice.
+assignments as not materialized (
 
     select
         assignments.anonymous_user_id,

@@ -71,9 +71,9 @@ totals as (
 changed_users as (
 
     select anonymous_user_id
-    from step_users
+    from (select distinct anonymous_user_id, experiment_map from step_users) as user_maps
     group by 1
-    having min(experiment_map collate "C") <> max(experiment_map collate "C")
+    having count(*) > 1
 
 ),
 
