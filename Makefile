@@ -7,7 +7,7 @@ OLDEST ?= /usr/lib/postgresql/15/bin
 VENDOR := api/static/vendor
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test oldest lint format bench vendor screenshots clean
+.PHONY: help setup demo test chaos oldest lint format bench vendor screenshots clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 13
@@ -24,6 +24,9 @@ demo: setup ## Fill an embedded PostgreSQL with a made-up app and run every job
 
 test: setup lint ## Run everything that CI runs
 	$(BIN)/pytest --numprocesses 2
+
+chaos: setup ## Run the slow tests that kill, cut off, race and flood everything
+	$(BIN)/pytest --numprocesses 2 -m chaos
 
 oldest: setup ## Run the jobs' tests on the oldest PostgreSQL that is supported, Debian's 15
 	.ci/with-postgres $(OLDEST) $(BIN)/pytest \
