@@ -2,6 +2,7 @@
 
 import psycopg
 
+from dbt_project import shape
 from dbt_project.database import DatabaseError
 from dbt_project.jobs import ROLLUPS
 from dbt_project.source import TABLES, existing_source_tables
@@ -52,6 +53,7 @@ def check(conn: psycopg.Connection, source_schema: str, analytics_schema: str) -
             " usage on that schema, or create on the database."
         )
 
+    shape.check(conn, analytics_schema)
     locked = conn.execute(
         "select t.relname from pg_class as t join pg_namespace as s on s.oid = t.relnamespace"
         " where s.nspname = %s and t.relname = any(%s) and not ("
