@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import click
@@ -31,6 +32,7 @@ from dbt_project.source import SourceIncomplete, SourceNotEmpty
 from dbt_project.window import MAX_DAYS, Window, iso, parse_instant
 
 FAILED, HELD, INTERRUPTED = 1, 3, 130
+STOPPED = "Stopped. The run log says FAILED; what was not finished was rolled back."
 
 
 class Instant(click.ParamType):
@@ -93,6 +95,29 @@ def runs(limit, as_json):
     with _failures(as_json), _connection() as conn:
         rows = run_log.recent(conn, analytics_schema(), limit)
     click.echo(json.dumps(rows, default=_plain) if as_json else report.runs_text(rows))
+
+
+@cli.command()
+@click.option("--writer", metavar="ROLE", help="Role that is to run the jobs.")
+@click.option(
+    "--reader", "readers", metavar="ROLE", multiple=True, help="Role that is to read the rollups."
+)
+@click.option("--indexes", is_flag=True, help="Index event_logs to make runs faster.")
+@click.option("--dry-run", is_flag=True, help="Print the SQL, and touch nothing.")
+def init(writer, readers, indexes, dry_run):
+    """Create the analytics schema and the run log, and give existing roles their rights.
+
+    Creates no role. Run again, it changes nothing that is there already.
+    """
+    from dbt_project import prepare
+
+    wanted = prepare.Wanted(source_schema(), analytics_schema(), writer, readers)
+    with _failures(stopped=prepare.STOPPED), _connection() as conn:
+        if dry_run:
+            lines = [prepare.script(conn, wanted, indexes)]
+        else:
+            lines = prepare.init(conn, wanted, indexes, tell=partial(click.echo, err=True))
+    click.echo("\n".join(lines))
 
 
 @cli.command(context_settings={"ignore_unknown_options": True})
@@ -202,7 +227,9 @@ def _connection() -> Iterator[psycopg.Connection]:
 
 
 @contextmanager
-def _failures(as_json: bool = False, also: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+def _failures(
+    as_json: bool = False, also: tuple[type[Exception], ...] = (), stopped: str = STOPPED
+) -> Iterator[None]:
     """Turn what can go wrong into a sentence on stderr and an exit status."""
     expected = (DatabaseError, DbtFailed, SourceIncomplete, SourceNotEmpty, psycopg.Error, *also)
     try:
@@ -212,8 +239,7 @@ def _failures(as_json: bool = False, also: tuple[type[Exception], ...] = ()) -> 
     except expected as error:
         _fail(error, FAILED, as_json)
     except (KeyboardInterrupt, click.Abort):
-        _fail("Stopped. The run log says FAILED; what was not finished was rolled back.",
-              INTERRUPTED, as_json)  # fmt: skip
+        _fail(stopped, INTERRUPTED, as_json)
 
 
 def _fail(error: object, status: int, as_json: bool) -> None:

@@ -40,7 +40,7 @@ def check(conn: psycopg.Connection, source_schema: str, analytics_schema: str) -
     if unreadable:
         raise DatabaseError(
             f"Role {role} may not read {', '.join(unreadable)} in schema {source_schema}. Grant it"
-            " usage on the schema and select on the tables."
+            f" usage on the schema and select on the tables, as `init --writer {role}` does."
         )
     if not _one(
         conn,
@@ -50,7 +50,7 @@ def check(conn: psycopg.Connection, source_schema: str, analytics_schema: str) -
     ):
         raise DatabaseError(
             f"Role {role} may not create tables in schema {analytics_schema}. Grant it create and"
-            " usage on that schema, or create on the database."
+            f" usage on that schema, as `init --writer {role}` does, or create on the database."
         )
 
     shape.check(conn, analytics_schema)
@@ -65,7 +65,8 @@ def check(conn: psycopg.Connection, source_schema: str, analytics_schema: str) -
     if locked:
         raise DatabaseError(
             f"Role {role} may not write {', '.join(name for (name,) in locked)} in schema"
-            f" {analytics_schema}. Run as the role that made them, or make {role} a member of it."
+            f" {analytics_schema}. Run as the role that made them, or hand them over with"
+            f" `init --writer {role}`."
         )
 
 

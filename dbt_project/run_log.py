@@ -55,14 +55,28 @@ class JobRun:
 def create(conn: psycopg.Connection, schema: str) -> None:
     """Create the schema and the run log, or what they lack. `conn` must be in autocommit."""
     with conn.transaction():
-        if not conn.execute("select to_regnamespace(quote_ident(%s))", [schema]).fetchone()[0]:
-            conn.execute(sql.SQL("create schema if not exists {}").format(sql.Identifier(schema)))
-        if _is_complete(conn, schema):
-            return
-        # Two first runs at once would both create the table; the second waits and finds it.
-        conn.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"{schema}:create"])
-        conn.execute("select set_config('search_path', quote_ident(%s), true)", [schema])
-        conn.execute(DDL.read_text())
+        if missing(conn, schema):
+            lock_creation(conn, schema)
+            for statement in missing(conn, schema):
+                conn.execute(statement)
+
+
+def missing(conn: psycopg.Connection, schema: str) -> list[sql.Composable]:
+    """Return what one transaction has to execute to create what `create` does; often nothing."""
+    if _is_complete(conn, schema):
+        return []
+    name = sql.Identifier(schema)
+    there = conn.execute("select to_regnamespace(quote_ident(%s))", [schema]).fetchone()[0]
+    return [
+        *([] if there else [sql.SQL("create schema {}").format(name)]),
+        sql.SQL("set local search_path to {}").format(name),
+        sql.SQL(DDL.read_text().strip().removesuffix(";")),
+    ]
+
+
+def lock_creation(conn: psycopg.Connection, schema: str) -> None:
+    """Wait until nobody else creates things in `schema`: two first runs may start at once."""
+    conn.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"{schema}:create"])
 
 
 def _is_complete(conn: psycopg.Connection, schema: str) -> bool:

@@ -1,0 +1,363 @@
+"""`init`: the schema and the run log, and what a writer and a reader may do with them."""
+
+import os
+import shutil
+from datetime import UTC
+
+import psycopg
+import pytest
+import tables
+from psycopg import sql
+from tables import NOW, event
+
+from api import create_app
+from api.settings import Settings
+from dbt_project import ROOT, prepare, runner
+from dbt_project.database import dbt_environment, parse_url
+
+PASSWORD = "p@ss/w:rd 100%?"
+# Names that would do harm wherever they are not quoted.
+WRITER = f"""Etl "w" '; drop schema public cascade; -- {os.getpid()}"""
+READER = f"""Dash %s {{0}} "r" ' {os.getpid()}"""
+AS_OF_NOW = f"{{as_of: '{NOW}'}}"
+PATHS = (
+    *("/v1/metrics/daily", "/v1/metrics/daily?format=csv", "/v1/metrics/experiments"),
+    *("/v1/metrics/funnels", "/v1/metrics/summary", "/v1/runs", "/ready"),
+)
+
+
+@pytest.fixture
+def login(database_url, maintenance):
+    """Create a role that owns nothing; return the test database's URL for it."""
+    roles = []
+
+    def create(name):
+        roles.append(name)
+        query = sql.SQL("create role {} login password {}")
+        maintenance.execute(query.format(sql.Identifier(name), PASSWORD))
+        return tables.url_of(database_url, user=name, password=PASSWORD)
+
+    yield create
+    with psycopg.connect(database_url, autocommit=True) as conn:
+        for name in reversed(roles):
+            query = sql.SQL("drop owned by {0} cascade; drop role {0}")
+            conn.execute(query.format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def app(source):
+    """A source with a little of everything."""
+    source.experiment("x", ("A", "B"), start_at="2026-11-01")
+    source.assign("a", "x", "A", "2026-11-22 09:00")
+    source.events(
+        event("2026-11-22 10:00", user="a", mapping={"x": "A"}),
+        event("2026-11-23 10:00", "session_submitted", "a", mapping={"x": "A"}),
+    )
+    return source
+
+
+def as_role(url, query):
+    with psycopg.connect(url, autocommit=True) as conn:
+        cursor = conn.execute(query)
+        return cursor.fetchall() if cursor.description else []
+
+
+def catalogue(conn):
+    """Everything that `init` could change, with the transaction that last did."""
+    places = {
+        "pg_class": "relname, relowner, relacl",
+        "pg_namespace": "nspname, nspowner, nspacl",
+        "pg_default_acl": "defaclrole, defaclnamespace, defaclacl",
+        "pg_database where datname = current_database()": "datname, datacl",
+    }
+    return [
+        conn.execute(f"select xmin, {columns} from {place} order by oid").fetchall()
+        for place, columns in places.items()
+    ]
+
+
+def rights(conn):
+    """The same by name, to compare two databases."""
+    queries = (
+        "select nspname, nspacl::text from pg_namespace where nspname in ('public', 'analytics')",
+        "select relname, pg_get_userbyid(relowner), relacl::text from pg_class"
+        " where relnamespace in ('analytics'::regnamespace, 'public'::regnamespace)",
+        "select pg_get_userbyid(defaclrole), defaclacl::text from pg_default_acl",
+    )
+    return [sorted(conn.execute(query).fetchall()) for query in queries]
+
+
+def test_init_alone_creates_the_schema_and_the_run_log_once(db, cli):
+    first = cli("init")
+    assert (first.exit_code, first.stderr) == (0, "")
+    assert first.stdout == "done           schema analytics with the run log\n"
+    query = "select tablename from pg_tables where schemaname = 'analytics'"
+    assert db.execute(query).fetchall() == [("rollup_runs",)]
+    before = catalogue(db)
+    db.rollback()
+    again = cli("init")
+    assert again.stdout == "already there  schema analytics with the run log\n"
+    assert catalogue(db) == before
+
+
+def test_the_writer_runs_every_job_and_the_reader_serves_the_api(app, cli, run, login, monkeypatch):
+    writer, reader = login(WRITER), login(READER)
+    options = ("init", "--writer", WRITER, "--reader", READER)
+    first = cli(*options)
+    assert first.exit_code == 0, first.stderr
+    done = [line.split()[0] for line in first.stdout.splitlines()]
+    assert done.count("done") >= 6, first.stdout
+    before = catalogue(app.conn)
+    again = cli(*options)
+    assert again.exit_code == 0 and catalogue(app.conn) == before
+    assert all(line.startswith("already there  ") for line in again.stdout.splitlines())
+
+    monkeypatch.setenv("DATABASE_URL", writer)
+    for arguments in ((), ("--job", "daily")):
+        outcome = run(*arguments)
+        assert outcome.exit_code == 0, outcome.stdout
+        assert "warning" not in outcome.stderr.lower()
+    assert cli("runs").exit_code == 0
+
+    bodies = []
+    for url in (reader, tables.url_of(writer)):
+        flask = create_app(Settings(parse_url(url), token="t"), now=lambda: NOW.replace(tzinfo=UTC))
+        client, headers = flask.test_client(), {"x-dashboard-token": "t"}
+        answers = [client.get(path, headers=headers, buffered=True) for path in PATHS]
+        assert [answer.status_code for answer in answers] == [200] * len(PATHS)
+        bodies.append([answer.data for answer in answers])
+        flask.extensions["database"].close()
+    assert bodies[0] == bodies[1]
+    assert b'"dau":1' in bodies[0][0] and b'"users_assigned":1' in bodies[0][2]
+
+    for refused in (
+        "select * from public.event_logs",
+        "select * from public.assignments",
+        "delete from analytics.daily_metric_rollups",
+        "update analytics.rollup_runs set status = 'FAILED'",
+        "truncate analytics.funnel_steps",
+        "create table analytics.mine (id int)",
+        "drop table analytics.funnel_rollups",
+        "alter table analytics.funnel_rollups add column mine int",
+    ):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            as_role(reader, refused)
+
+
+def test_the_reader_keeps_reading_tables_that_are_built_anew(
+    app, cli, run, login, monkeypatch, database_url
+):
+    writer, reader = login(WRITER), login(READER)
+    cli("init", "--writer", WRITER, "--reader", READER)
+    built = [*tables.ROLLUPS, "experiment_catalog", "funnel_steps"]
+
+    def all_read():
+        return [as_role(reader, f"select count(*) > 0 from analytics.{name}") for name in built]
+
+    # Whoever builds them: the writer or an administrator, by the command line or plain dbt.
+    build = ("dbt", "--", "build", "--exclude-resource-type", "unit_test", "--vars", AS_OF_NOW)
+    for url, arguments in (
+        (database_url, ("--as-of", NOW)),
+        (writer, (*build, "--full-refresh")),
+    ):
+        app.do(f"drop table if exists {', '.join(f'analytics.{name}' for name in built)}")
+        monkeypatch.setenv("DATABASE_URL", url)
+        outcome = cli(*arguments)
+        assert outcome.exit_code == 0, outcome.stdout + outcome.stderr
+        assert all_read() == [[(True,)]] * len(built)
+
+    # A right that was taken away comes back, and one that was given by hand stays.
+    query = sql.SQL("revoke all on all tables in schema analytics from {}")
+    app.conn.execute(query.format(sql.Identifier(READER)))
+    other = login(f"Other {os.getpid()}")
+    query = sql.SQL("grant usage on schema analytics to {0};"
+                    " grant select on all tables in schema analytics to {0}")  # fmt: skip
+    app.conn.execute(query.format(sql.Identifier(f"Other {os.getpid()}")))
+    assert cli("--as-of", NOW).exit_code == 0
+    assert all_read() == [[(True,)]] * len(built)
+    assert as_role(other, "select count(*) > 0 from analytics.funnel_steps") == [(True,)]
+
+
+def test_grants_in_the_projects_configuration_add_to_the_readers(
+    app, cli, run, login, tmp_path, monkeypatch
+):
+    login(READER), login("rollup_analyst")
+    cli("init", "--reader", READER)
+    run()
+    for part in ("models", "macros", "seeds", "tests"):
+        shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("*.py", "api"))
+    for part in ("selectors.yml", "profiles.yml.example", "dbt_project.yml"):
+        shutil.copy(ROOT / part, tmp_path / part)
+    project = tmp_path / "dbt_project.yml"
+    models, analysts = "\nmodels:\n", "  +grants: {select: [rollup_analyst]}\n"
+    project.write_text(project.read_text().replace(models, models + analysts))
+    monkeypatch.setattr(runner, "ROOT", tmp_path)
+    environment = dbt_environment(app.conn)
+    outcome = runner.dbt(["run", "--select", "daily", "--log-level", "none"], environment)
+    assert outcome.success, outcome.exception
+    query = "select has_table_privilege(%s, 'analytics.daily_metric_rollups', 'select')"
+    for role in (READER, "rollup_analyst"):
+        assert app.conn.execute(query, [role]).fetchone() == (True,)
+
+
+@pytest.mark.parametrize("order", ["writer first", "reader first"])
+def test_whoever_is_named_first_both_have_their_rights(app, cli, login, order):
+    writer, reader = login(WRITER), login(READER)
+    steps = [("--writer", WRITER), ("--reader", READER)]
+    for options in steps if order == "writer first" else steps[::-1]:
+        assert cli("init", *options).exit_code == 0
+    as_role(writer, "create table analytics.extra as select 1 as one")
+    assert as_role(reader, "select * from analytics.extra") == [(1,)]
+
+
+def test_tables_of_earlier_runs_go_over_to_the_writer(app, cli, run, login, monkeypatch):
+    writer, reader = login(WRITER), login(READER)
+    assert run().exit_code == 0
+    app.do("create table analytics.not_ours as select 1 as one")
+    assert cli("init", "--writer", WRITER, "--reader", READER).exit_code == 0
+    query = """
+        select
+            pg_get_userbyid(relowner) = %s,
+            array_agg(relname),
+            bool_and(has_table_privilege(%s, oid, 'select'))
+        from pg_class
+        where relnamespace = 'analytics'::regnamespace and relkind = 'r'
+        group by 1
+        order by 1
+    """
+    others, ours = app.conn.execute(query, [WRITER, READER])
+    assert others == (False, ["not_ours"], True)
+    assert (ours[0], len(ours[1]), ours[2]) == (True, 6, True)
+    # What only an owner may do: dbt adds columns that a table lacks.
+    app.do("alter table analytics.daily_metric_rollups drop column dimensions")
+    monkeypatch.setenv("DATABASE_URL", writer)
+    outcome = run()
+    assert outcome.exit_code == 0, outcome.stdout
+    as_role(reader, "select dimensions from analytics.daily_metric_rollups")
+
+
+def test_a_table_in_use_is_not_waited_for(app, cli, run, login, monkeypatch, database_url):
+    login(WRITER)
+    assert run("--job", "daily").exit_code == 0
+    before = catalogue(app.conn)
+    monkeypatch.setattr(prepare, "LOCK_TIMEOUT", "50ms")
+    with psycopg.connect(database_url) as conn:
+        conn.execute("select count(*) from analytics.daily_metric_rollups")
+        outcome = cli("init", "--writer", WRITER)
+    assert outcome.exit_code == 1 and "holds one of the tables" in outcome.stderr
+    assert catalogue(app.conn) == before
+
+
+def test_a_dry_run_prints_sql_that_does_what_init_does(app, cli, login, new_database):
+    login(WRITER), login(READER)
+    options = ("init", "--writer", WRITER, "--reader", READER, "--indexes")
+    before = catalogue(app.conn)
+    plan = cli(*options, "--dry-run")
+    assert plan.exit_code == 0 and catalogue(app.conn) == before
+    rights_inside, indexes = plan.stdout.split("commit;\n")
+    app.do(rights_inside + "commit")
+    for statement in indexes.split(";\n"):
+        if "create" in statement:
+            app.do(statement)
+    by_hand = rights(app.conn)
+    assert all(": already there" in line for line in cli(*options, "--dry-run").stdout.splitlines()
+               if line.startswith("--"))  # fmt: skip
+    app.do("drop schema analytics cascade; drop index event_logs_user_occurred_at,"
+           " event_logs_received_at_brin")  # fmt: skip
+    app.conn.execute(sql.SQL("drop owned by {}").format(sql.Identifier(WRITER)))
+    assert cli(*options).exit_code == 0
+    assert rights(app.conn) == by_hand
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--writer", "no such role"), "There is no role no such role on this server. Create it"),
+        (("--writer", "no such role"), 'as in: create role "no such role" login password'),
+        (("--reader", "public"), "no role public"),
+        (("--reader", READER, "--reader", ""), "no role "),
+        (("--writer", READER, "--reader", READER), "is no reader"),
+        (("--writer", WRITER, "--reader", READER), "source tables event_logs are not in schema"),
+        (("--indexes",), "source tables event_logs are not in schema"),
+    ],
+)  # fmt: skip
+def test_bad_wishes_are_refused_with_nothing_touched(app, cli, login, options, told):
+    login(READER), login(WRITER)
+    if "event_logs" in told:
+        app.do("alter table event_logs rename to events")
+    before = catalogue(app.conn)
+    for dry in ((), ("--dry-run",)):
+        outcome = cli("init", *options, *dry)
+        assert (outcome.exit_code, outcome.stdout) == (1, "")
+        assert told in outcome.stderr and "Traceback" not in outcome.stderr
+    assert catalogue(app.conn) == before
+
+
+def test_a_reader_must_not_get_at_the_rest_by_another_way(app, cli, login, monkeypatch):
+    login(WRITER), login(READER)
+    member = sql.SQL("grant {} to {}").format(sql.Identifier(WRITER), sql.Identifier(READER))
+    app.conn.execute(member)
+    outcome = cli("init", "--writer", WRITER, "--reader", READER)
+    assert outcome.exit_code == 1 and "or a member of it" in outcome.stderr
+    assert cli("init", "--writer", WRITER).exit_code == 0
+    outcome = cli("init", "--reader", READER)
+    assert outcome.exit_code == 1 and "or a member of it" in outcome.stderr
+    app.conn.execute(sql.SQL("revoke {} from {}").format(*map(sql.Identifier, (WRITER, READER))))
+
+    monkeypatch.setenv("ANALYTICS_SCHEMA", "public")
+    outcome = cli("init", "--reader", READER)
+    assert outcome.exit_code == 1 and "where a reader would read both" in outcome.stderr
+    monkeypatch.delenv("ANALYTICS_SCHEMA")
+
+    app.do(
+        "grant select on experiments to public; grant usage, create on schema analytics to public"
+    )
+    outcome = cli("init", "--reader", READER)
+    assert outcome.exit_code == 0
+    assert f"Role {READER} may also read the source, by rights given elsewhere." in outcome.stdout
+    assert "may also write" not in outcome.stdout
+    app.do("grant delete on analytics.rollup_runs to public")
+    assert (
+        f"Role {READER} may also write analytics, by rights"
+        in cli("init", "--reader", READER).stdout
+    )
+
+
+@pytest.mark.parametrize("given", ["nothing", "all but what it cannot give"])
+def test_a_role_without_the_rights_changes_nothing(app, cli, run, login, monkeypatch, given):
+    login(WRITER), login(READER)
+    poor = login(f"Poor {os.getpid()}")
+    name = sql.Identifier(f"Poor {os.getpid()}")
+    if given != "nothing":
+        query = """
+            create schema analytics authorization {0};
+            grant select on all tables in schema public to {0};
+            grant {1} to {0}
+        """
+        app.conn.execute(sql.SQL(query).format(name, sql.Identifier(WRITER)))
+    before = catalogue(app.conn)
+    monkeypatch.setenv("DATABASE_URL", poor)
+    outcome = cli("init", "--writer", WRITER, "--reader", READER)
+    assert (outcome.exit_code, outcome.stdout) == (1, "")
+    told = "permission denied" if given == "nothing" else "no right to bring about"
+    assert told in outcome.stderr and "Nothing was changed." in outcome.stderr
+    assert catalogue(app.conn) == before
+
+
+def test_a_role_that_is_no_superuser_can_set_up_its_own_database(
+    app, cli, run, login, monkeypatch, database_url
+):
+    writer, reader = login(WRITER), login(READER)
+    owner = login(f"Owner {os.getpid()}")
+    name, db = sql.Identifier(f"Owner {os.getpid()}"), sql.Identifier(app.conn.info.dbname)
+    app.conn.execute(sql.SQL("alter database {} owner to {}").format(db, name))
+    app.conn.execute(sql.SQL("grant {} to {}").format(sql.Identifier(WRITER), name))
+    for table in ("event_logs", "assignments", "experiments", "experiment_variants"):
+        app.conn.execute(sql.SQL("alter table {} owner to {}").format(sql.Identifier(table), name))
+    monkeypatch.setenv("DATABASE_URL", owner)
+    outcome = cli("init", "--writer", WRITER, "--reader", READER, "--indexes")
+    assert outcome.exit_code == 0, outcome.stderr
+    monkeypatch.setenv("DATABASE_URL", writer)
+    assert run("--job", "daily").exit_code == 0
+    assert as_role(reader, "select count(*) > 0 from analytics.daily_metric_rollups") == [(True,)]
+    app.conn.execute(sql.SQL("alter database {} owner to current_user").format(db))
