@@ -1,0 +1,53 @@
+"""Source data made of edges: of days, of horizons, and of what is valid."""
+
+from datetime import datetime, timedelta
+from random import Random
+
+from tables import App, event
+
+NOON = datetime(2026, 11, 20, 12)
+DAY, HOUR, MS = timedelta(days=1), timedelta(hours=1), timedelta(milliseconds=1)
+# fmt: off
+EDGES = (0 * DAY, MS, HOUR, DAY, DAY + MS, 2 * DAY, 7 * DAY - MS, 7 * DAY, 7 * DAY + MS)
+NAMES = ("app_opened", "tab_opened", "workout_started", "exercise_logged", "session_submitted",
+         "session_submitted", "achievement_unlocked", "unheard_of", "__proto__", "n" * 300)
+MAPS = (None, {}, {"run": "A"}, {"run": "B"}, {"run": "B", "late": "A:1"}, {"late": "A:1"},
+        {"run": None, "over": 1.5, "gone": True}, ["A"])
+# fmt: on
+MIDNIGHT, NIGHT = datetime(2026, 11, 24), datetime(2026, 11, 23, 23, 58)
+ODD = datetime(2026, 11, 23, 15, 30, 0, 123_456)
+
+
+def awkward(source: App, now: datetime) -> None:
+    """Users whose events lie on the edges of days, horizons and validity, as seen at `now`."""
+    rng = Random(7)
+    midnight = datetime(now.year, now.month, now.day)
+    soon, expired = now + timedelta(minutes=5), now - 180 * DAY
+    starts = [midnight - n * DAY + edge for n in (0, 1, 7, 8, 13, 14, 90, 179)
+              for edge in (-MS, 0 * MS, 9 * HOUR)]  # fmt: skip
+    starts += [soon, soon + MS, now, now + MS, expired, expired + MS, expired + DAY]
+    events = []
+    for nth, start in enumerate(starts):
+        user = f"user {nth}"
+        if nth % 5 == 0:  # a returning user, of whom only the last visit is still valid
+            events.append(event(expired - rng.choice((MS, DAY)), user=user, received=now))
+        for edge in (0 * DAY, *rng.sample(EDGES, 4)):
+            for name in rng.sample(NAMES, rng.choice((1, 1, 2))):  # two are a tie
+                late = timedelta(milliseconds=rng.randrange(-5_000, 60_000))
+                moment, mapping = start + edge, rng.choice(MAPS)
+                events.append(event(moment, name, user, received=moment + late, mapping=mapping))
+        for experiment, variants in (("run", "AB"), ("late", ("A:1",)), ("over", "AB")):
+            if rng.random() < 0.7:
+                assigned_at = rng.choice((start, start - DAY, midnight, midnight - MS, now + DAY))
+                source.assign(user, experiment, rng.choice(variants), assigned_at)
+    for edge in EDGES:  # users who come back once
+        user, start = f"user {edge}", midnight - 8 * DAY + 9 * HOUR
+        events += [event(start, user=user), event(start + edge, "session_submitted", user)]
+        source.assign(user, "run", "A", start)
+    empty_day = midnight.date() - 5 * DAY
+    source.events(*(row for row in events if row["occurred_at"].date() != empty_day))
+    source.experiment("run", ("A", "B", "nobody"))
+    source.experiment("late", ("A:1",), status="PAUSED", end_at=midnight)
+    source.experiment("over", status="ENDED", end_at=midnight - 13 * DAY)
+    source.experiment("gone", status="ENDED", end_at=midnight - 13 * DAY - MS)
+    source.experiment("draft", status="DRAFT", end_at=midnight)
