@@ -1,0 +1,152 @@
+"""`docs/extending.md` can be followed: its blocks, applied to a copy of the project, do what it says."""
+
+import csv
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from datetime import UTC
+
+import documents
+import pytest
+from tables import NOW, SEED, image, stored
+from test_metrics_document import Queries
+
+from api import create_app
+from api.settings import Settings
+from dbt_project import ROOT, demo
+from dbt_project.database import parse_url
+
+PAGE = documents.read("docs/extending.md")
+README = documents.read("README.md")
+WINDOW = ("--window-days", "30")
+CLOCK = {"as_of": f"{NOW}"}
+# `make test` takes minutes. These know the metrics, here in the windows that are done first.
+KNOWING = (
+    "tests/test_metrics_document.py::test_every_query_gives_what_the_tables_hold[now2-9]",
+    "tests/test_against_oracle.py::test_every_row_is_the_oracles[now2-1]",
+)
+
+
+@pytest.fixture
+def app(source):
+    """The tables of a small demo app, whose clock stands still."""
+    source.do("drop table event_logs, assignments, experiments, experiment_variants")
+    demo.fill(source.conn, "public", NOW.replace(tzinfo=UTC), users=150, days=20)
+    return source
+
+
+@pytest.fixture
+def follow(tmp_path, server, database_url):
+    """Do what stands under a heading, in a copy of the project."""
+    copy = tmp_path / "copy"
+    made_here = [line.rstrip("/") for line in (ROOT / ".gitignore").read_text().splitlines()]
+    shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".git", *made_here))
+    environment = {
+        **os.environ,
+        "DATABASE_URL": database_url,
+        "TEST_DATABASE_URL": server,
+        "DBT_TARGET_PATH": str(tmp_path / "target"),
+        "GIT_CEILING_DIRECTORIES": str(tmp_path),
+    }
+
+    def run(*command, **options):
+        done = subprocess.run(
+            command, cwd=copy, env=environment, capture_output=True, text=True, **options
+        )
+        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+
+    def told(line):
+        """A command line of the page, at the moment of the tests."""
+        if line == "make test":
+            return [sys.executable, "-m", "pytest", "-q", *KNOWING]
+        python, *arguments = shlex.split(line)
+        assert python == "python"
+        clock = ["--vars", str(CLOCK)] if "dbt" in arguments else ["--as-of", str(NOW)]
+        return [sys.executable, *arguments, *clock]
+
+    def steps(heading):
+        for block in PAGE.blocks:
+            if heading not in block.headings:
+                continue
+            if block.language == "diff":
+                run("git", "apply", input=block.text)
+            elif block.language == "csv":
+                with (copy / SEED.relative_to(ROOT)).open("a") as seed:
+                    seed.write(block.text)
+            elif block.language == "console":
+                for line in block.text.splitlines():
+                    run(*told(line.removeprefix("$ ")))
+
+    return steps
+
+
+@pytest.fixture
+def ask(database_url):
+    """Ask the API at the moment of the tests."""
+    now = NOW.replace(tzinfo=UTC)
+    client = create_app(Settings(parse_url(database_url), token="t"), now=lambda: now).test_client()
+    return lambda path: client.get(path, headers={"x-dashboard-token": "t"}).json
+
+
+def test_a_metric_is_added_by_the_page(app, run, follow, ask):
+    assert run(*WINDOW).exit_code == 0
+    before, as_it_was = stored(app.conn), image(app.conn, but="computed_at")
+    follow("A metric")
+    after = stored(app.conn)
+
+    added = {key[0]: row for key, row in after.daily.items() if key not in before.daily}
+    assert {key: row for key, row in after.daily.items() if key in before.daily} == before.daily
+    assert len(added) == 30 and len(after.daily) == len(before.daily) + len(added)
+    for day, (value, dimensions, is_final) in added.items():
+        sessions, users = (
+            after.daily[day, name, "overall"][0] for name in ("sessions_submitted", "dau")
+        )
+        assert value == (sessions / users if users else 0)
+        assert (dimensions, is_final) == (None, day < NOW.date())
+    assert len({value for value, *_ in added.values()}) > 15
+    others = {"funnel_rollups", "experiment_metric_rollups", "experiment_catalog"}
+    now_is = image(app.conn, but="computed_at")
+    assert {table: now_is[table] for table in others} == {t: as_it_was[t] for t in others}
+
+    (day,) = ask("/v1/metrics/daily?window_days=1")["days"]
+    assert day["metrics"]["sessions_per_active_user"] == pytest.approx(added[NOW.date()][0])
+    assert day["is_final"]["sessions_per_active_user"] is False
+
+
+def test_a_funnel_is_added_by_the_page(app, run, follow, ask):
+    assert run(*WINDOW).exit_code == 0
+    before = image(app.conn, but="computed_at")
+    follow("A funnel")
+    after = image(app.conn, but="computed_at")
+
+    known = set(before["funnel_rollups"])
+    assert known < set(after["funnel_rollups"])
+    assert {**after, "funnel_rollups": before["funnel_rollups"]} == before
+    ((block, *_),) = [PAGE.under("A funnel", "csv")]
+    lines = list(csv.reader(block.splitlines()))
+    steps = list(dict.fromkeys((funnel, step) for funnel, step, _ in lines))
+    rows = {k: row for k, row in stored(app.conn).funnel.items() if k[1] == steps[0][0]}
+    overall = {key[:3]: row[2:4] for key, row in rows.items() if key[3] == "overall"}
+    assert len(overall) == 30 * len(steps) and len(rows) > len(overall)
+
+    queries = Queries(app.conn, as_of=NOW)
+    for (day, funnel, step), (users, events) in overall.items():
+        at = {"day": day, "funnel_name": funnel, "step_name": step}
+        assert queries.rows("Overall", **at) == [{"users_count": users, "events_count": events}]
+    assert sum(users for users, _ in overall.values()) > 100
+
+    found = ask(f"/v1/metrics/funnels?window_days=1&funnel_name={steps[0][0]}")["rows"]
+    order = {row["step_name"]: row["step"] for row in found}
+    assert order == {step: nth for nth, (_, step) in enumerate(steps, start=1)}
+
+
+@pytest.mark.parametrize(
+    ("short", "long"), [("Add a metric", "A metric"), ("Add a funnel", "A funnel")]
+)
+def test_the_readme_shows_blocks_of_the_page(short, long):
+    shown = [block for block in README.blocks if short in block.headings]
+    assert shown
+    for block in shown:
+        assert block.text in PAGE.under(long, block.language)
