@@ -1,4 +1,4 @@
-"""`docs/extending.md` can be followed: its blocks, applied to a copy of the project, do what it says."""
+"""`docs/extending.md` can be followed: applied to a copy of the project, it does what it says."""
 
 import csv
 import os
@@ -143,7 +143,7 @@ def test_a_funnel_is_added_by_the_page(app, run, follow, ask):
 
 
 @pytest.mark.parametrize(
-    ("short", "long"), [("Add a metric", "A metric"), ("Add a funnel", "A funnel")]
+    ("short", "long"), [("How to add a metric", "A metric"), ("How to add a funnel", "A funnel")]
 )
 def test_the_readme_shows_blocks_of_the_page(short, long):
     shown = [block for block in README.blocks if short in block.headings]
