@@ -67,6 +67,12 @@ def test_every_command_is_in_the_table():
         assert spelling in told + " ".join(text for _, text in README.table("Commands"))
 
 
+def test_every_target_of_make_is_in_a_document():
+    targets = re.findall(r"^([a-z]+):.*##", (ROOT / "Makefile").read_text(), re.M)
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    assert len(targets) > 8 and [t for t in targets if f"make {t}" not in text] == ["help"]
+
+
 def alike(line):
     """A line of output without what differs from run to run."""
     line = re.sub(r"DASHBOARD_TOKEN=\S+ \S+", "DASHBOARD_TOKEN=t python", line)
