@@ -63,8 +63,13 @@ class Instant(click.ParamType):
 @click.option("--as-of", type=Instant(), help="Compute as if it were this moment.  [default: now]")
 @click.option("--dry-run", is_flag=True, help="Say what would run, and touch nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+@click.option(
+    "--summary-file",
+    type=click.File("a", encoding="utf-8"),
+    help="Append the summary to a file, in Markdown, as for a page of GitHub Actions.",
+)
 @click.pass_context
-def cli(ctx, jobs, window_days, as_of, dry_run, as_json):
+def cli(ctx, jobs, window_days, as_of, dry_run, as_json, summary_file):
     """Recompute the rollups of the last days from the app's event log.
 
     DATABASE_URL names the database; without it an embedded PostgreSQL serves. Exits with 0 when
@@ -80,6 +85,8 @@ def cli(ctx, jobs, window_days, as_of, dry_run, as_json):
         return
     with _failures(as_json), database() as conninfo:
         runs = _run(conninfo, window, wanted)
+    if summary_file:
+        summary_file.write(report.summary_markdown(window, runs))
     if as_json:
         click.echo(json.dumps(report.summary(window, runs)))
     else:

@@ -1,6 +1,7 @@
 """What a run says at its end, for people and for machines."""
 
 from datetime import UTC, datetime
+from textwrap import indent
 from typing import Any
 
 import psycopg
@@ -19,6 +20,7 @@ RUN_COLUMNS = (
     "ignored",
     "error",
 )
+SUMMARY_COLUMNS = ("job", "result", "rows written", "seconds", "events ignored")
 
 
 def summary(window: Window, runs: list[JobRun]) -> dict[str, Any]:
@@ -44,8 +46,26 @@ def summary(window: Window, runs: list[JobRun]) -> dict[str, Any]:
 
 
 def summary_text(window: Window, runs: list[JobRun]) -> str:
-    lines = [f"Window {window.start:%Y-%m-%d} to {window.end:%Y-%m-%d} (UTC, end excluded)"]
-    rows = [
+    lines = [_heading(window), table(SUMMARY_COLUMNS, _summary_rows(runs))]
+    return "\n".join([*lines, *(f"\n{problem}" for problem in _problems(runs))])
+
+
+def summary_markdown(window: Window, runs: list[JobRun]) -> str:
+    """Return the summary in GitHub's Markdown, ending with a line break."""
+    aligned = ("---", "---", "---:", "---:", "---")
+    rows = (SUMMARY_COLUMNS, aligned, *_summary_rows(runs))
+    lines = [f"### {_heading(window)}", "", *(f"| {' | '.join(row)} |" for row in rows)]
+    # Indented, so that nothing in a message of the database's is taken for Markdown.
+    quoted = [indent(problem, "    ") for problem in _problems(runs)]
+    return "\n".join([*lines, *(f"\n{problem}" for problem in quoted), ""])
+
+
+def _heading(window: Window) -> str:
+    return f"Window {window.start:%Y-%m-%d} to {window.end:%Y-%m-%d} (UTC, end excluded)"
+
+
+def _summary_rows(runs: list[JobRun]) -> list[tuple[str, ...]]:
+    return [
         (
             run.job_name,
             "ok" if run.ok else "FAILED",
@@ -55,10 +75,11 @@ def summary_text(window: Window, runs: list[JobRun]) -> str:
         )
         for run in runs
     ]
-    lines.append(table(("job", "result", "rows written", "seconds", "events ignored"), rows))
-    # The same failure may stand under several jobs.
-    problems = dict.fromkeys(error for run in runs for error in run.errors)
-    return "\n".join([*lines, *(f"\n{problem}" for problem in problems)])
+
+
+def _problems(runs: list[JobRun]) -> list[str]:
+    """Each failure once, though it may stand under several jobs."""
+    return list(dict.fromkeys(error for run in runs for error in run.errors))
 
 
 def runs_text(rows: list[dict[str, Any]]) -> str:
