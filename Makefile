@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+LINT := .venv-lint/bin
 EVENTS ?= 1000000
 OLDEST ?= /usr/lib/postgresql/15/bin
 VENDOR := api/static/vendor
@@ -32,9 +33,23 @@ oldest: setup ## Run the jobs' tests on the oldest PostgreSQL that is supported,
 	.ci/with-postgres $(OLDEST) $(BIN)/pytest \
 	    tests/test_guarantees.py tests/test_against_oracle.py tests/test_run_log.py tests/test_dbt_project.py
 
-lint: setup ## Check the style of the Python code
+# check-jsonschema and sqlfluff's way into dbt want different versions of click, so the linters of
+# everything but Python and SQL have an environment of their own.
+.venv-lint/ready: constraints-lint.txt
+	$(PYTHON) -m venv .venv-lint
+	.venv-lint/bin/pip install --quiet --requirement constraints-lint.txt
+	touch $@
+
+lint: setup .venv-lint/ready ## Check the style of everything but the SQL, which is among the tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(LINT)/yamllint --strict .
+	$(LINT)/pymarkdown --config .pymarkdown.json scan *.md docs
+	$(LINT)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(LINT)/check-jsonschema --builtin-schema vendor.compose-spec compose.yaml
+	$(LINT)/zizmor --offline --quiet --pedantic .github
+	$(LINT)/hadolint Dockerfile
 
 format: setup ## Put the Python code into its format
 	$(BIN)/ruff check --fix .
@@ -55,4 +70,4 @@ screenshots: setup ## Take the pictures in docs/images anew, from demo data in C
 	$(BIN)/pytest tests/browser/screenshots.py
 
 clean: ## Remove everything that was made here, the embedded database too
-	rm -rf .venv .rollup target logs
+	rm -rf .venv .venv-lint .rollup target logs
