@@ -196,6 +196,18 @@ def serve(host, port, workers):
         sys.exit(serve(host, port, workers))
 
 
+@cli.command()
+@click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
+def freshness(as_json):
+    """Say when the newest event was received; exits with 1 when that is too long ago."""
+    from dbt_project import freshness
+
+    with _failures(as_json), _connection() as conn:
+        found = freshness.check(conn, source_schema())
+    click.echo(json.dumps(found.summary()) if as_json else found.sentence())
+    sys.exit(0 if found.ok else FAILED)
+
+
 def _run(conninfo: str, window: Window, jobs: tuple[str, ...]) -> list[JobRun]:
     # dbt makes a great many objects that live as long as this process, which is short.
     gc.disable()

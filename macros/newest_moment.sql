@@ -1,0 +1,30 @@
+{#-
+    The newest time in a column of the event log, which has an index on occurred_at and perhaps
+    none on the column. Most of the time something occurred within the hour and was received
+    within it, and the index finds that. Only if nothing did are all events looked at.
+
+    It is about now, whatever moment a run computes for. A time that lies ahead must not make a
+    dead source look alive; five minutes are left to clocks that disagree.
+-#}
+{% macro newest_moment(column) -%}
+    {%- set hour_ago = utc_literal(run_started_at - modules.datetime.timedelta(hours=1)) -%}
+    {%- set ahead = utc_literal(run_started_at + modules.datetime.timedelta(minutes=5)) -%}
+    select coalesce(
+        (
+            select max({{ column }})
+            from {{ source('app', 'event_logs') }}
+            where
+                occurred_at >= {{ hour_ago }}
+                and occurred_at <= {{ ahead }}
+                and {{ column }} >= {{ hour_ago }}
+                and {{ column }} <= {{ ahead }}
+        ),
+        (
+            select max({{ column }})
+            from {{ source('app', 'event_logs') }}
+            where
+                {{ column }} >= '1970-01-01 00:00:00+00'
+                and {{ column }} <= {{ ahead }}
+        )
+    )
+{%- endmacro %}

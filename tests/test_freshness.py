@@ -1,0 +1,165 @@
+"""How the command line tells whether the app's events still arrive."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from tables import event
+
+from dbt_project import runner
+from dbt_project.database import dbt_environment
+from dbt_project.freshness import ago
+from dbt_project.window import iso
+
+HOUR = timedelta(hours=1)
+BOTH = pytest.mark.parametrize("column_type", ["timestamp", "timestamptz"])
+
+
+@pytest.fixture
+def at():
+    """The moment so many hours ago, as the source keeps it: in UTC, without a zone."""
+    now = datetime.now(UTC).replace(tzinfo=None, microsecond=0)
+    return lambda hours: now - hours * HOUR
+
+
+def convert(source, column_type):
+    if column_type == "timestamptz":
+        for column in ("occurred_at", "received_at"):
+            change = f"type timestamptz using {column} at time zone 'UTC'"
+            source.do(f"alter table event_logs alter {column} {change}")
+
+
+def stamp(moment):
+    return iso(moment.replace(tzinfo=UTC))
+
+
+def told(outcome):
+    """The exit status and the one line that was printed."""
+    (line,) = outcome.stdout.splitlines()
+    return outcome.exit_code, line
+
+
+@BOTH
+def test_fresh_late_and_stale(source, cli, at, column_type):
+    convert(source, column_type)
+    assert told(cli("freshness")) == (
+        1,
+        "event_logs is stale: it holds no event that was received before now.",
+    )
+    source.event(at(240), received=at(73))
+    newest = stamp(at(73))
+    assert told(cli("freshness")) == (
+        1,
+        "event_logs is stale: the newest event was received 3 days ago"
+        f" ({newest}), and the limit is 24 hours.",
+    )
+    assert cli("dbt", "--", "--quiet", "source", "freshness").exit_code == 1
+
+    source.event(at(13.5), received=at(13.5))
+    newest = stamp(at(13.5))
+    assert told(cli("freshness")) == (
+        0,
+        "event_logs is late: the newest event was received 13 hours ago"
+        f" ({newest}), and the limit is 12 hours.",
+    )
+    source.event(at(4), received=at(3.5))
+    newest = stamp(at(3.5))
+    assert told(cli("freshness")) == (
+        0,
+        f"event_logs is fresh: the newest event was received 3 hours ago ({newest}).",
+    )
+    answer = cli("freshness", "--json").summary
+    assert 3.5 * 3600 <= answer.pop("age_seconds") < 4 * 3600
+    assert answer == {
+        "ok": True,
+        "source": "event_logs",
+        "status": "pass",
+        "newest_received_at": newest,
+    }
+
+
+@BOTH
+def test_impossible_times_do_not_make_a_dead_source_look_alive(source, cli, at, column_type):
+    convert(source, column_type)
+    source.do("alter table event_logs alter received_at drop not null")
+    hostile = ["infinity", "-infinity", "9999-12-31", "0044-03-15 BC", at(-3), at(-0.2)]
+    source.events(*(event(at(0.1), received=time) for time in hostile))
+    source.events(event(at(-3), received=at(-3)), event("infinity", received="infinity"))
+    source.do("update event_logs set received_at = null where occurred_at = 'infinity'")
+    answer = cli("freshness", "--json")
+    assert answer.exit_code == 1
+    assert answer.summary == {
+        "ok": False,
+        "source": "event_logs",
+        "status": "error",
+        "newest_received_at": None,
+        "age_seconds": None,
+    }
+    source.event(at(30), received=at(29))
+    assert cli("freshness", "--json").summary["newest_received_at"] == stamp(at(29))
+
+
+def test_an_event_that_occurred_long_ago_may_be_the_newest(source, cli, at):
+    source.event(at(70), received=at(2))
+    source.event(at(0.5), received=at(30))  # its device's clock ran ahead
+    source.event(at(5), received=at(5))
+    answer = cli("freshness", "--json").summary
+    assert answer["newest_received_at"] == stamp(at(2))
+    source.event(at(0.7), received=at(0.6))
+    answer = cli("freshness", "--json").summary
+    assert answer["newest_received_at"] == stamp(at(0.6))
+
+
+def test_a_clock_that_is_a_little_ahead_is_no_alarm(source, cli, at):
+    source.event(at(0), received=at(-0.05))
+    code, line = told(cli("freshness"))
+    assert code == 0 and "received less than a minute ago" in line
+
+
+def test_only_the_last_hour_of_a_live_source_is_read(source, at):
+    source.do("""
+        insert into event_logs (
+            id, anonymous_user_id, session_id, install_id, platform, event_name,
+            occurred_at, received_at
+        )
+        select n, 'u', 's', 'i', 'ios', 'app_opened', moment, moment
+        from generate_series(1, 20000) as n
+        cross join lateral (
+            select now() at time zone 'UTC' - n * interval '10 minutes' as moment
+        ) as it
+    """)
+    source.do("analyze event_logs")
+    arguments = ["compile", "--inline", "{{ newest_moment('received_at') }}"]
+    outcome = runner.dbt([*arguments, "--log-level", "none"], dbt_environment(source.conn))
+    (result,) = outcome.result.results
+    query = f"explain (analyze, costs off) {result.node.compiled_code}"
+    plan = [line for (line,) in source.conn.execute(query)]
+    read, left = (line for line in plan if "event_logs" in line)
+    assert "event_logs_occurred_at_idx" in read and "never executed" not in read
+    assert "never executed" in left
+
+
+def test_what_cannot_be_told_is_an_error(source, cli):
+    source.do("alter table event_logs rename received_at to arrived_at")
+    outcome = cli("freshness", "--json")
+    assert outcome.exit_code == 1 and "received_at" in outcome.summary["error"]
+    source.do("drop table event_logs")
+    outcome = cli("freshness")
+    assert (outcome.exit_code, outcome.stdout) == (1, "")
+    assert outcome.stderr.startswith("Error: There is no event_logs in schema public of database ")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "less than a minute ago"),
+        (59, "less than a minute ago"),
+        (60, "1 minute ago"),
+        (3_599, "59 minutes ago"),
+        (3_600, "1 hour ago"),
+        (86_399, "23 hours ago"),
+        (86_400, "1 day ago"),
+        (864_000, "10 days ago"),
+    ],
+)
+def test_ages_in_words(seconds, words):
+    assert ago(timedelta(seconds=seconds)) == words
