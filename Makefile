@@ -8,7 +8,7 @@ OLDEST ?= /usr/lib/postgresql/15/bin
 VENDOR := api/static/vendor
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test chaos oldest lint format bench vendor screenshots clean
+.PHONY: help setup demo test chaos oldest lint format bench docs vendor screenshots clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 13
@@ -58,6 +58,9 @@ format: setup ## Put the Python code into its format
 bench: setup ## Measure the jobs on EVENTS events (10 million take a few minutes to make), then the API
 	$(BIN)/python -m bench $(EVENTS)
 	$(BIN)/python -m bench.api
+
+docs: setup ## Build the documentation of the models as one page, target/site/index.html
+	$(BIN)/python cli.py docs --build-only
 
 vendor: ## Fetch the charting library anew, in the version of vendor/package.json
 	cd $(VENDOR) && npm install --no-package-lock --no-audit --no-fund --ignore-scripts --silent

@@ -8,7 +8,7 @@ import secrets
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -202,10 +202,29 @@ def freshness(as_json):
     """Say when the newest event was received; exits with 1 when that is too long ago."""
     from dbt_project import freshness
 
-    with _failures(as_json), _connection() as conn:
+    with _failures(as_json, stopped="Stopped."), _connection() as conn:
         found = freshness.check(conn, source_schema())
     click.echo(json.dumps(found.summary()) if as_json else found.sentence())
     sys.exit(0 if found.ok else FAILED)
+
+
+@cli.command()
+@click.option("--port", type=click.IntRange(1, 65535), default=8080, show_default=True)
+@click.option("--build-only", is_flag=True, help="Build the page and do not serve it.")
+def docs(port, build_only):
+    """Build the documentation of models and macros as one page, and serve it on localhost."""
+    from dbt_project import site
+
+    with _failures(also=(site.PortTaken,), stopped="Stopped."), ExitStack() as opened:
+        # The port first: that it is taken is better told before the work than after.
+        server = None if build_only else opened.enter_context(site.server(port))
+        with _connection() as conn:
+            page = site.build(dbt_environment(conn))
+        click.echo(f"Built {os.path.relpath(page)}.")
+        if server:
+            click.echo(f"Serving it on http://127.0.0.1:{port}/ until Ctrl-C.")
+            _signals_noticed()
+            site.serve(server, page)
 
 
 def _run(conninfo: str, window: Window, jobs: tuple[str, ...]) -> list[JobRun]:
