@@ -54,11 +54,14 @@ class JobRun:
 
 def create(conn: psycopg.Connection, schema: str) -> None:
     """Create the schema and the run log, or what they lack. `conn` must be in autocommit."""
+    if _is_complete(conn, schema):
+        return
     with conn.transaction():
-        if missing(conn, schema):
-            lock_creation(conn, schema)
-            for statement in missing(conn, schema):
-                conn.execute(statement)
+        # The lock goes before everything else in the transaction. What was read in it before
+        # the wait stays in a cache, from which a schema made since is missing.
+        lock_creation(conn, schema)
+        for statement in missing(conn, schema):
+            conn.execute(statement)
 
 
 def missing(conn: psycopg.Connection, schema: str) -> list[sql.Composable]:

@@ -1,0 +1,97 @@
+"""The command line in processes of its own, and what must hold when all of them have ended."""
+
+import os
+import re
+import subprocess
+import sys
+from typing import NamedTuple
+
+import psycopg
+from tables import NOW
+
+from dbt_project import ROOT
+
+HELD = re.compile(
+    r"Error: Job (\w+) is already running: process (\d+) on \S+ since [\d-]{10} [\d:]{8} UTC\."
+)
+# Locks of this database, and sessions of it that do nothing but keep a transaction open.
+LEFT_OVER = """
+    select 'advisory lock of ' || pid from pg_locks
+    where
+        locktype = 'advisory'
+        and database = (select oid from pg_database where datname = current_database())
+    union all
+    select 'idle transaction of ' || pid || ': ' || query from pg_stat_activity
+    where datname = current_database() and state like 'idle in transaction%'
+"""
+OVERLAPS = """
+    select one.job_name, one.holder, other.holder
+    from analytics.rollup_runs as one
+    join analytics.rollup_runs as other on other.job_name = one.job_name and other.id > one.id
+    where
+        tstzrange(one.started_at, one.finished_at)
+        && tstzrange(other.started_at, other.finished_at)
+"""
+
+
+class Ended(NamedTuple):
+    """A process that has ended."""
+
+    pid: int
+    exit_code: int
+    stdout: str
+    stderr: str
+
+
+def start(url: str, *arguments: object, **environment: str) -> subprocess.Popen:
+    """Start `python cli.py` with these arguments and return at once."""
+    return subprocess.Popen(
+        [sys.executable, ROOT / "cli.py", *map(str, arguments)],
+        env={**os.environ, "DATABASE_URL": url, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def end(process: subprocess.Popen, seconds: float = 300) -> Ended:
+    try:
+        stdout, stderr = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        stdout, stderr = process.communicate()
+        raise AssertionError(f"{process.args} hangs:\n{stdout}\n{stderr}") from None
+    return Ended(process.pid, process.returncode, stdout, stderr)
+
+
+def jobs(*names: str, as_of: object = NOW, window_days: int = 14) -> list[str]:
+    """The arguments of a run of these jobs, or of all."""
+    given = ["--as-of", f"{as_of}", "--window-days", f"{window_days}"]
+    return given + [part for name in names for part in ("--job", name)]
+
+
+def at_once(url: str, *commands: list[str]) -> list[Ended]:
+    """Start a process for each command, none waiting for another; return how they ended."""
+    return [end(process) for process in [start(url, *command) for command in commands]]
+
+
+def assert_nothing_is_left(conn: psycopg.Connection) -> None:
+    """No lock, no open transaction, no row RUNNING, and no job that ran twice at a time."""
+    assert conn.execute(LEFT_OVER).fetchall() == []
+    running = "select * from analytics.rollup_runs where status = 'RUNNING' or finished_at is null"
+    assert conn.execute(running).fetchall() == []
+    assert conn.execute(OVERLAPS).fetchall() == []
+
+
+def assert_log_tells(conn: psycopg.Connection, runs: list[Ended]) -> None:
+    """Who won is in the log as SUCCESS; who lost is not in it, and names a winner."""
+    winners = {run.pid for run in runs if run.exit_code == 0}
+    query = "select distinct holder, status from analytics.rollup_runs where holder is not null"
+    logged = {(int(holder.split()[1]), status) for holder, status in conn.execute(query)}
+    assert logged >= {(pid, "SUCCESS") for pid in winners}
+    for run in runs:
+        if run.exit_code != 0:
+            told = HELD.match(run.stderr)
+            assert run.exit_code == 3 and told, run
+            assert int(told[2]) in winners, (run, winners)
+            assert run.pid not in {pid for pid, _ in logged}

@@ -1,0 +1,52 @@
+"""Several runs at once: one of each job goes ahead, the others say which, and nothing is torn."""
+
+import threading
+from contextlib import ExitStack
+from datetime import UTC
+
+from commands import assert_log_tells, assert_nothing_is_left, at_once, jobs
+from tables import NOW, differences, expected, stored
+
+from dbt_project import run_log
+from dbt_project.database import connect, parse_url
+from dbt_project.window import Window
+
+WINDOW = Window(NOW.replace(tzinfo=UTC), 14)
+
+
+def together(count, work):
+    """Call `work(nth)` in `count` threads that begin at the same moment; return what failed."""
+
+    def one(nth):
+        barrier.wait()
+        try:
+            work(nth)
+        except Exception as error:
+            failures.append(error)
+
+    barrier, failures = threading.Barrier(count), []
+    threads = [threading.Thread(target=one, args=(nth,)) for nth in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return failures
+
+
+def test_first_runs_may_create_the_schema_and_the_log_together(source, database_url):
+    with ExitStack() as stack:
+        conninfo = parse_url(database_url)
+        conns = [stack.enter_context(connect(conninfo, autocommit=True)) for _ in range(8)]
+        for nth in range(20):
+            schema = f"round {nth}"
+            assert together(8, lambda n, schema=schema: run_log.create(conns[n], schema)) == []
+            count = f'select count(*) from "{schema}".rollup_runs'
+            assert source.conn.execute(count).fetchone() == (0,)
+
+
+def test_of_two_first_runs_one_wins(lively, database_url):
+    runs = at_once(database_url, jobs(), jobs())
+    assert sorted(run.exit_code for run in runs) == [0, 3], runs
+    assert_log_tells(lively.conn, runs)
+    assert_nothing_is_left(lively.conn)
+    assert differences(stored(lively.conn), expected(lively.rows(), NOW, 14)) == []
