@@ -7,6 +7,7 @@ ends it: a row that says RUNNING while nobody holds its lock is what a killed ru
 
 import os
 import socket
+import time
 from collections.abc import Collection, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from dbt_project.database import DatabaseError, connect
 from dbt_project.window import Window
 
 ORPHANED = "The process was killed or lost its connection; the next run found that out."
+PATIENCE_S = 2.0
 DDL = Path(__file__).with_name("run_log.sql")
 
 
@@ -108,8 +110,7 @@ def held(
     with closing(connect(conninfo)) as lock:
         _stay_open(lock)
         for job in jobs:
-            if not _try_lock(lock, schema, job):
-                raise JobHeld(_held_message(conn, schema, job))
+            _lock(lock, conn, schema, job)
         fail_orphans(conn, schema, mine=jobs)
         runs = [_start(conn, schema, job, window) for job in jobs]
         try:
@@ -164,14 +165,26 @@ def _try_lock(conn: psycopg.Connection, schema: str, job: str) -> bool:
     return conn.execute(query, [key]).fetchone()[0]
 
 
-def _held_message(conn: psycopg.Connection, schema: str, job: str) -> str:
+def _lock(lock: psycopg.Connection, conn: psycopg.Connection, schema: str, job: str) -> None:
+    """Take the lock of a job. Raises JobHeld, which tells who has it."""
+    patience = time.monotonic() + PATIENCE_S
+    while not _try_lock(lock, schema, job):
+        who = _holder(conn, schema, job)
+        # A run is on record a moment after it has the lock, if it is not refused another one.
+        if who or time.monotonic() > patience:
+            who = who or "a run that just started"
+            raise JobHeld(f"Job {job} is already running: {who}. Wait for it to end, or stop it.")
+        time.sleep(0.02)
+
+
+def _holder(conn: psycopg.Connection, schema: str, job: str) -> str | None:
+    """Return who runs the job, and since when, as far as the log knows."""
     query = sql.SQL(
         "select holder, to_char(started_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS') from {}"
         " where job_name = %s and status = 'RUNNING' order by started_at desc limit 1"
     ).format(_table(schema))
     row = conn.execute(query, [job]).fetchone()
-    who = f"{row[0]} since {row[1]} UTC" if row else "a run that just started"
-    return f"Job {job} is already running: {who}. Wait for it to end, or stop it."
+    return f"{row[0]} since {row[1]} UTC" if row else None
 
 
 def _start(conn: psycopg.Connection, schema: str, job: str, window: Window) -> JobRun:

@@ -44,6 +44,35 @@ def test_first_runs_may_create_the_schema_and_the_log_together(source, database_
             assert source.conn.execute(count).fetchone() == (0,)
 
 
+def test_a_job_is_free_as_soon_as_its_run_has_ended(source, database_url):
+    conninfo = parse_url(database_url)
+    with connect(conninfo, autocommit=True) as conn:
+        run_log.create(conn, "analytics")
+        for _ in range(50):
+            with run_log.held(conninfo, conn, "analytics", ["daily"], WINDOW):
+                pass
+    assert_nothing_is_left(source.conn)
+
+
+def test_whoever_is_refused_is_told_by_whom(source, database_url):
+    conninfo, refusals = parse_url(database_url), []
+    with connect(conninfo, autocommit=True) as conn:
+        run_log.create(conn, "analytics")
+
+    def work(nth):
+        with connect(conninfo, autocommit=True) as conn:
+            for _ in range(10):
+                try:
+                    with run_log.held(conninfo, conn, "analytics", ["daily", "funnel"], WINDOW):
+                        pass
+                except run_log.JobHeld as refusal:
+                    refusals.append(str(refusal))
+
+    assert together(8, work) == []
+    assert [told for told in refusals if "already running: process " not in told] == []
+    assert_nothing_is_left(source.conn)
+
+
 def test_of_two_first_runs_one_wins(lively, database_url):
     runs = at_once(database_url, jobs(), jobs())
     assert sorted(run.exit_code for run in runs) == [0, 3], runs
