@@ -129,17 +129,18 @@ def held(
 def fail_orphans(conn: psycopg.Connection, schema: str, mine: Collection[str] = ()) -> None:
     """Log the runs that a dead process left RUNNING as FAILED, of whatever job they are.
 
-    A job whose lock can be had has no living run; the caller holds the locks of `mine`.
+    A run is on record only while its lock is held, so one that was on record before nobody held
+    its lock is dead. The caller holds the locks of `mine`. No lock is taken to find out, for a
+    run that starts at that moment would be refused it.
     """
-    running = sql.SQL("select distinct job_name from {} where status = 'RUNNING'")
+    running = sql.SQL("select id, job_name from {} where status = 'RUNNING'")
     orphaned = sql.SQL(
         "update {} set status = 'FAILED', finished_at = clock_timestamp(), error_text = %s"
-        " where job_name = %s and status = 'RUNNING'"
+        " where id = %s and status = 'RUNNING'"
     )
-    with conn.transaction():
-        for (job,) in conn.execute(running.format(_table(schema))).fetchall():
-            if job in mine or _try_lock(conn, schema, job):
-                conn.execute(orphaned.format(_table(schema)), [ORPHANED, job])
+    for run, job in conn.execute(running.format(_table(schema))).fetchall():
+        if job in mine or not _is_locked(conn, schema, job):
+            conn.execute(orphaned.format(_table(schema)), [ORPHANED, run])
 
 
 def _stay_open(lock: psycopg.Connection) -> None:
@@ -163,6 +164,19 @@ def _try_lock(conn: psycopg.Connection, schema: str, job: str) -> bool:
     key = f"{schema}:{job}"
     query = "select pg_try_advisory_xact_lock(hashtextextended(%s, 0))"
     return conn.execute(query, [key]).fetchone()[0]
+
+
+def _is_locked(conn: psycopg.Connection, schema: str, job: str) -> bool:
+    query = """
+        select count(*) > 0
+        from pg_locks
+        where
+            locktype = 'advisory'
+            and database = (select oid from pg_database where datname = current_database())
+            and objsubid = 1
+            and cast(classid as bigint) << 32 | cast(objid as bigint) = hashtextextended(%s, 0)
+    """
+    return conn.execute(query, [f"{schema}:{job}"]).fetchone()[0]
 
 
 def _lock(lock: psycopg.Connection, conn: psycopg.Connection, schema: str, job: str) -> None:

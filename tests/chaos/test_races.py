@@ -73,6 +73,36 @@ def test_whoever_is_refused_is_told_by_whom(source, database_url):
     assert_nothing_is_left(source.conn)
 
 
+def test_who_clears_up_after_the_dead_gets_in_nobodys_way(source, database_url):
+    conninfo = parse_url(database_url)
+    dead = """
+        insert into analytics.rollup_runs (job_name, status, window_start, window_end)
+        values ('funnel', 'RUNNING', '2026-11-22', '2026-11-24')
+    """
+    ended = threading.Event()
+
+    def work(nth):
+        with connect(conninfo, autocommit=True) as conn:
+            if nth:
+                while not ended.is_set():
+                    run_log.recent(conn, "analytics", 1)
+                return
+            try:
+                for _ in range(100):
+                    conn.execute(dead)
+                    with run_log.held(conninfo, conn, "analytics", ["funnel"], WINDOW):
+                        pass
+            finally:
+                ended.set()
+
+    with connect(conninfo, autocommit=True) as conn:
+        run_log.create(conn, "analytics")
+    assert together(5, work) == []
+    query = "select status, count(*) from analytics.rollup_runs group by 1 order by 1"
+    assert source.conn.execute(query).fetchall() == [("FAILED", 100), ("SUCCESS", 100)]
+    assert_nothing_is_left(source.conn)
+
+
 def test_of_two_first_runs_one_wins(lively, database_url):
     runs = at_once(database_url, jobs(), jobs())
     assert sorted(run.exit_code for run in runs) == [0, 3], runs
