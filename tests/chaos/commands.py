@@ -4,7 +4,10 @@ import os
 import re
 import subprocess
 import sys
-from typing import NamedTuple
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 import psycopg
 from tables import NOW
@@ -75,9 +78,38 @@ def at_once(url: str, *commands: list[str]) -> list[Ended]:
     return [end(process) for process in [start(url, *command) for command in commands]]
 
 
+@contextmanager
+def stuck(direct: str, url: str, *arguments: object) -> Iterator[subprocess.Popen]:
+    """Start a run that waits for the events until this block ends; yield it when it does."""
+    waiting = (
+        "select count(*) from pg_locks where relation = 'event_logs'::regclass and not granted"
+    )
+    with psycopg.connect(direct) as blocker, psycopg.connect(direct, autocommit=True) as conn:
+        blocker.execute("lock table event_logs")
+        process = start(url, *arguments)
+        try:
+            wait_until(lambda: process.poll() or conn.execute(waiting).fetchone()[0])
+            yield process
+        finally:
+            blocker.rollback()
+            process.kill()
+            process.communicate()
+
+
+def wait_until(found: Callable[[], Any], seconds: float = 60) -> Any:
+    """Ask again and again until there is an answer; return it."""
+    patience = time.monotonic() + seconds
+    while time.monotonic() < patience:
+        if answer := found():
+            return answer
+        time.sleep(0.02)
+    raise AssertionError("waited in vain")
+
+
 def assert_nothing_is_left(conn: psycopg.Connection) -> None:
     """No lock, no open transaction, no row RUNNING, and no job that ran twice at a time."""
-    assert conn.execute(LEFT_OVER).fetchall() == []
+    # A server takes a moment to notice that a client has gone.
+    wait_until(lambda: not conn.execute(LEFT_OVER).fetchall(), 10)
     running = "select * from analytics.rollup_runs where status = 'RUNNING' or finished_at is null"
     assert conn.execute(running).fetchall() == []
     assert conn.execute(OVERLAPS).fetchall() == []
