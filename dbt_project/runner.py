@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from dbt_project import ROOT
+from dbt_project import ROOT, cancelling
 from dbt_project.embedded import folder
 from dbt_project.jobs import ROLLUPS, jobs_of, selection
 from dbt_project.run_log import JobRun
@@ -43,6 +43,7 @@ def dbt(arguments: Iterable[str], environment: Mapping[str, str], **options: Any
     """
     from dbt.cli.main import dbtRunner  # takes a second to import
 
+    cancelling.install()
     profiles = folder() / "profiles"
     profiles.mkdir(parents=True, exist_ok=True)
     (profiles / "profiles.yml").write_text((ROOT / "profiles.yml.example").read_text())
