@@ -9,9 +9,13 @@
     price of a random page is that of a spinning disk.
 -#}
 {% macro prepare_rollup() -%}
-    select pg_advisory_xact_lock(hashtextextended('{{ this }}', 0));
+    {{ lock_relation(this) }};
     set local work_mem = '64MB';
     set local enable_sort = off;
     set local random_page_cost = 1.1;
     set local jit = off
+{%- endmacro %}
+
+{% macro lock_relation(relation) -%}
+    select pg_advisory_xact_lock(hashtextextended('{{ relation }}', 0))
 {%- endmacro %}
