@@ -124,6 +124,12 @@ def _unreachable(conninfo: str, error: psycopg.OperationalError) -> str:
     reason = str(error).strip().splitlines()[0].removeprefix("connection failed: ").rstrip(".")
     if "password authentication failed" in reason or "no password supplied" in reason:
         advice = "Check the user and the password in DATABASE_URL (percent-encode / @ : % in it)."
+    elif "no encryption" in reason or "SSL required" in reason:
+        advice = "It may want TLS: put sslmode=require into DATABASE_URL."
+    elif "root certificate" in reason or "certificate verify failed" in reason:
+        advice = "sslrootcert must name the certificate of who signed the server's."
+    elif "does not match host name" in reason:
+        advice = "Write the host as the server's certificate has it."
     elif "does not exist" in reason:
         advice = "Check the names in DATABASE_URL."
     else:
