@@ -1,10 +1,29 @@
 """A source that is worth fighting for."""
 
+import tempfile
 from datetime import datetime, timedelta
+from pathlib import Path
 
+import pgbouncer
 import pytest
+import tls
 
 JOURNEY = ("app_opened", "workout_started", "exercise_logged", "session_submitted")
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    skipped = str([report.longrepr for report in terminalreporter.stats.get("skipped", [])])
+    for missing in (pgbouncer.MISSING, tls.MISSING):
+        if missing in skipped:
+            terminalreporter.section("POOLER OR TLS WAS NOT TESTED", sep="!", red=True, bold=True)
+            terminalreporter.write_line(missing)
+
+
+@pytest.fixture
+def folder():
+    """A folder for servers: the next session of pytest would lock pytest's own against them."""
+    with tempfile.TemporaryDirectory(prefix="rollup-chaos-") as name:
+        yield Path(name)
 
 
 @pytest.fixture

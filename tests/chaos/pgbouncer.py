@@ -62,11 +62,9 @@ def pgbouncer(server: str, folder: Path, **settings: object) -> Iterator[int]:
 
 
 def reachable(folder: Path, owner: pwd.struct_passwd) -> None:
-    """Give a folder and what is in it to another user, who may also enter those above it."""
+    """Give a folder and what is in it to another user."""
     for path in (folder, *folder.iterdir()):
         os.chown(path, owner.pw_uid, owner.pw_gid)
-    for parent in folder.parents[:-1]:
-        parent.chmod(parent.stat().st_mode | 0o011)
 
 
 def wait_for_port(port: int, process: subprocess.Popen) -> None:

@@ -3,24 +3,41 @@
 import json
 import signal
 from contextlib import ExitStack
+from datetime import UTC
 
 import pytest
+from api_helpers import TOKEN, fetch, serving
 from commands import assert_log_tells, assert_nothing_is_left, at_once, end, jobs, stuck
 from pgbouncer import SETTINGS, pgbouncer
 from tables import NOW, differences, expected, stored
+from traffic import traffic
+
+from api import create_app
+from api.settings import Settings
+from dbt_project import run_log
+from dbt_project.database import connect, parse_url
 
 TEMPORARY = "select relname from pg_class where relpersistence = 't' and relkind = 'r'"
 STATUSES = "select job_name, status from analytics.rollup_runs order by started_at, job_name"
+DAILY_ROW = """(values (
+    date '2026-11-22', 'dau', 'overall', 5.0::float8, null::jsonb, true, now()
+)) as row (day, metric_name, dimension_key, value, dimensions, is_final, computed_at)"""
+WITH_DAU = ("daily", "daily?format=csv", "summary")
+# What a session of the pooler keeps for its next user.
+LEFT_BEHIND = """
+    select pid, state, query from pg_stat_activity
+    where datname = current_database() and state like 'idle in transaction%'
+"""
 ALL = ("daily", "experiment", "funnel")
 
 
 @pytest.fixture
-def pooled(server, database_url, source, tmp_path):
+def pooled(server, database_url, source, folder):
     """Start a pgbouncer with these settings; return the URL of the test's database behind it."""
     with ExitStack() as stack:
 
         def start(**settings):
-            port = stack.enter_context(pgbouncer(server, tmp_path, **settings))
+            port = stack.enter_context(pgbouncer(server, folder, **settings))
             return f"postgresql://postgres@127.0.0.1:{port}/{source.conn.info.dbname}"
 
         yield start
@@ -36,6 +53,38 @@ def test_a_run_through_a_pooler_is_a_run(lively, run, pooled, monkeypatch):
     monkeypatch.setenv("DATABASE_URL", pooled())
     assert run().exit_code == 0
     assert run().exit_code == 0
+    assert_all_is_well(lively)
+
+
+@pytest.mark.parametrize("path", ["daily", "experiments", "funnels", "daily?format=csv", "summary"])
+def test_the_api_answers_through_a_pooler(source, pooled, path):
+    conninfo = parse_url(pooled(default_pool_size=1))
+    with connect(conninfo, autocommit=True) as conn:
+        run_log.create(conn, "analytics")
+    source.do("create table analytics.daily_metric_rollups as select * from " + DAILY_ROW)
+    app = create_app(Settings(conninfo, token=TOKEN), now=lambda: NOW.replace(tzinfo=UTC))
+    try:
+        for _ in range(3):
+            answer = fetch(app.test_client(), f"/v1/metrics/{path}")
+            assert answer.status_code == 200, answer.text
+            assert ('"dau"' in answer.text or "dau," in answer.text) == (path in WITH_DAU)
+    finally:
+        app.extensions["database"].close()
+    assert source.conn.execute(LEFT_BEHIND).fetchall() == []
+
+
+@pytest.mark.chaos
+def test_runs_and_the_api_share_a_small_pool(lively, database_url, pooled):
+    url = pooled(default_pool_size=6)
+    assert at_once(url, jobs())[0].exit_code == 0
+    with (
+        serving(DATABASE_URL=url, DASHBOARD_TOKEN=TOKEN) as (_, port, _),
+        traffic(database_url, port),
+    ):
+        runs = at_once(url, jobs("daily"), jobs("funnel"), jobs("experiment"), jobs())
+    assert [run.exit_code for run in runs].count(0) == 3, runs
+    assert_log_tells(lively.conn, runs)
+    assert at_once(url, jobs())[0].exit_code == 0
     assert_all_is_well(lively)
 
 
@@ -108,6 +157,14 @@ def test_a_run_stopped_behind_a_pooler_ends_at_once(lively, database_url, pooled
     (again,) = at_once(url, jobs())
     assert again.exit_code == 0, again
     assert_all_is_well(lively)
+
+
+@pytest.mark.chaos
+def test_a_pool_of_one_is_told_to_be_too_small(lively, pooled):
+    (done,) = at_once(pooled(default_pool_size=1, query_wait_timeout=5), jobs())
+    assert done.exit_code == 1
+    assert "query_wait_timeout" in done.stderr and "Traceback" not in done.stderr, done
+    assert stored(lively.conn) == ({}, {}, {})
 
 
 @pytest.mark.chaos

@@ -1,6 +1,8 @@
 """A server that only accepts TLS with a password, by itself and behind pgbouncer."""
 
+import tempfile
 from contextlib import contextmanager
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -18,8 +20,8 @@ DAILY = "/v1/metrics/daily?from=2026-11-22&to=2026-11-22"
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    with guarded(tmp_path_factory.mktemp("tls")) as running:
+def server():
+    with tempfile.TemporaryDirectory(prefix="rollup-tls-") as name, guarded(Path(name)) as running:
         wait_for(lambda: can_connect(running))
         yield running
 
@@ -70,8 +72,8 @@ def test_everything_works_over_tls(app, server, query):
 
 
 @pytest.mark.chaos
-def test_everything_works_through_a_pooler_with_tls_on_both_sides(app, server, tmp_path):
-    with pooler(server, tmp_path) as port:
+def test_everything_works_through_a_pooler_with_tls_on_both_sides(app, server, folder):
+    with pooler(server, folder) as port:
         query = f"sslmode=verify-full&sslrootcert={server.ca}"
         assert_pipeline_and_api_work(app, url_of(server, query, port=port))
 

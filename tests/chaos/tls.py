@@ -25,10 +25,10 @@ class Guarded(NamedTuple):
 
 
 def programs() -> Path:
-    """The folder of initdb. Skips the test without it, or fails it with REQUIRE_PGBOUNCER."""
+    """The folder of initdb. Skips the test without it, or fails it with REQUIRE_TLS."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     if not found or not shutil.which("openssl"):
-        (pytest.fail if os.environ.get("REQUIRE_PGBOUNCER") else pytest.skip)(MISSING)
+        (pytest.fail if os.environ.get("REQUIRE_TLS") else pytest.skip)(MISSING)
     return found[-1].parent
 
 
@@ -52,7 +52,6 @@ def guarded(folder: Path) -> Iterator[Guarded]:
     if os.geteuid() == 0:  # which it refuses to run as
         reachable(folder, pwd.getpwnam("postgres"))
         as_server = ("runuser", "-u", "postgres", "--")
-        (folder / "ca.crt").chmod(0o644)
     data = folder / "data"
     run(*as_server, bin / "initdb", "-D", data, "-U", "owner", "--encoding=UTF8",
         "--auth=scram-sha-256", f"--pwfile={folder / 'password'}")  # fmt: skip
