@@ -110,7 +110,7 @@ def held(
     with closing(connect(conninfo)) as lock:
         _stay_open(lock)
         for job in jobs:
-            _lock(lock, conn, schema, job)
+            _lock(lock, schema, job)
         fail_orphans(conn, schema, mine=jobs)
         runs = [_start(conn, schema, job, window) for job in jobs]
         try:
@@ -179,11 +179,15 @@ def _is_locked(conn: psycopg.Connection, schema: str, job: str) -> bool:
     return conn.execute(query, [f"{schema}:{job}"]).fetchone()[0]
 
 
-def _lock(lock: psycopg.Connection, conn: psycopg.Connection, schema: str, job: str) -> None:
-    """Take the lock of a job. Raises JobHeld, which tells who has it."""
+def _lock(lock: psycopg.Connection, schema: str, job: str) -> None:
+    """Take the lock of a job. Raises JobHeld, which tells who has it.
+
+    Asks over the same connection. With another one, runs that meet in a pooler could have all
+    of its connections and each wait for one more.
+    """
     patience = time.monotonic() + PATIENCE_S
     while not _try_lock(lock, schema, job):
-        who = _holder(conn, schema, job)
+        who = _holder(lock, schema, job)
         # A run is on record a moment after it has the lock, if it is not refused another one.
         if who or time.monotonic() > patience:
             who = who or "a run that just started"
