@@ -258,7 +258,9 @@ def recent(conn: psycopg.Connection, schema: str, limit: int) -> list[dict[str, 
         return []
     fail_orphans(conn, schema)
     query = sql.SQL("select * from {} order by started_at desc, job_name limit %s")
-    with conn.cursor(row_factory=dict_row) as cursor:
+    with conn.transaction(), conn.cursor(row_factory=dict_row) as cursor:
+        # psycopg reads no other style; `set local` because a pooler may stand in between.
+        cursor.execute("set local datestyle = 'ISO'")
         return cursor.execute(query.format(_table(schema)), [limit]).fetchall()
 
 

@@ -7,13 +7,16 @@
     The planner cannot know how many groups a day of an instant makes, and takes them for as
     many as there are events. Left alone it sorts or spills what fits in memory. Its default
     price of a random page is that of a spinning disk.
+
+    A number that goes into JSON keeps all its digits, whatever the database's setting is.
 -#}
 {% macro prepare_rollup() -%}
     {{ lock_relation(this) }};
     set local work_mem = '64MB';
     set local enable_sort = off;
     set local random_page_cost = 1.1;
-    set local jit = off
+    set local jit = off;
+    set local extra_float_digits = 1
 {%- endmacro %}
 
 {% macro lock_relation(relation) -%}

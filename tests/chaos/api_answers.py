@@ -1,0 +1,32 @@
+"""What the API serves of a database, by endpoint and format."""
+
+import re
+from datetime import UTC, datetime
+
+from api import create_app
+from api.settings import Settings
+
+TOKEN = "t"
+PATHS = ("daily", "experiments", "funnels", "summary")
+
+
+def answers(url: str, now: datetime, window_days: int = 14) -> dict[str, str]:
+    """Return the body of every endpoint as of `now`, naive and in UTC; each must be a 200.
+
+    CSV comes without its last column, the time of computing, which two runs do not share.
+    """
+    app = create_app(Settings(url, token=TOKEN), now=lambda: now.replace(tzinfo=UTC))
+    client, found = app.test_client(), {}
+    try:
+        for path in PATHS:
+            for kind in ("json", "csv") if path != "summary" else ("json",):
+                query = f"/v1/metrics/{path}?window_days={window_days}&format={kind}"
+                response = client.get(query, headers={"x-dashboard-token": TOKEN})
+                assert response.status_code == 200, f"{query}: {response.text}"
+                found[f"{path}.{kind}"] = response.text
+    finally:
+        app.extensions["database"].close()
+    for name in found:
+        if name.endswith(".csv"):
+            found[name] = re.sub(r",[^,\r\n]*$", "", found[name].replace("\r", ""), flags=re.M)
+    return found
