@@ -32,9 +32,10 @@ MACROS = {
             then cast(replace(cast(\1 as text), 'e-0', 'e-') as json)
         else cast('null' as json)
     end""",
-    # Instants as JavaScript prints them. One that is infinite is null.
+    # Instants as JavaScript prints them. One that is infinite is null. A date would be taken for
+    # a midnight in the session's TimeZone, which not every day has.
     "js_time": r"""to_char(\1 at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')""",
-    "js_midnight": r"""to_char(\1, 'YYYY-MM-DD"T00:00:00.000Z"')""",
+    "js_midnight": r"""to_char(cast(\1 as timestamp), 'YYYY-MM-DD"T00:00:00.000Z"')""",
 }
 
 

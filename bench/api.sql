@@ -12,7 +12,7 @@ from
 union all
 select
     day, 'event_volume_by_name', 'event_' || n, floor(1000 * random()),
-    jsonb_build_object('event_name', 'event_' || n, 'day', to_char(day, 'YYYY-MM-DD')), true, now()
+    jsonb_build_object('event_name', 'event_' || n, 'day', to_char(cast(day as timestamp), 'YYYY-MM-DD')), true, now()
 from
     generate_series(current_date - 89, current_date, '1 day') as day,
     generate_series(1, 200) as n
@@ -33,7 +33,7 @@ from generate_series(1, 20) as n;
 insert into experiment_metric_rollups
 select
     day, 'exp_' || n, variant_id, metric_name, random(),
-    jsonb_build_object('day', to_char(day, 'YYYY-MM-DD'), 'cohort_size', 40)
+    jsonb_build_object('day', to_char(cast(day as timestamp), 'YYYY-MM-DD'), 'cohort_size', 40)
     || case metric_name
         when 'logging_rate_24h_by_variant' then '{"converted_users": 12}' else '{}'
     end::jsonb,

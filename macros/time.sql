@@ -16,6 +16,14 @@
     cast(timestamp '1970-01-01' + ({{ column }} - '1970-01-01 00:00:00+00') as date)
 {%- endmacro %}
 
+{#-
+    A day as text. Left to itself `to_char` takes a date for a midnight in the session's
+    TimeZone, and a day that this zone left out for the next one.
+-#}
+{% macro day_text(day) -%}
+    to_char(cast({{ day }} as timestamp), 'YYYY-MM-DD')
+{%- endmacro %}
+
 {% macro window_spine() -%}
     select cast('{{ window_start().date() }}' as date) + day_number as day
     from generate_series(0, {{ window_days() - 1 }}) as day_number

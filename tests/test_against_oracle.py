@@ -85,11 +85,17 @@ def change(source, kind, *values):
 )
 @given(first=st.sampled_from((NOON, START)), plays=st.lists(RUNS, min_size=2, max_size=3))
 def test_any_series_of_runs_ends_where_the_model_does(source, run, first, plays):
+    play(source, run, first, plays)
+
+
+def play(source, run, now, plays):
+    """Change the source and run, by turns. Each run is compared with a model, the end with a
+    rebuild."""
     source.do("drop schema if exists analytics, played cascade")
     source.do(f"truncate {', '.join(TABLES)}")
     source.experiment("x")
     source.experiment("y", ("A",))
-    now, model = first, Rollups({}, {}, {})
+    model = Rollups({}, {}, {})
     for changes, pause, window_days in plays:
         for one in changes:
             change(source, *one)

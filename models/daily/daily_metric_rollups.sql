@@ -134,7 +134,7 @@ by_name as (
         event_counts.event_count as value,
         jsonb_build_object(
             'event_name', event_counts.event_name,
-            'day', to_char(event_counts.day, 'YYYY-MM-DD')
+            'day', {{ day_text('event_counts.day') }}
         ) as dimensions,
         0 as horizon_days
     from event_counts

@@ -100,7 +100,7 @@ metrics as (
         metric.metric_name,
         metric.value,
         jsonb_build_object(
-            'day', to_char(daily.day, 'YYYY-MM-DD'),
+            'day', {{ day_text('daily.day') }},
             'cohort_size', daily.cohort_size
         ) || metric.dimensions as dimensions,
         metric.horizon_days
