@@ -10,6 +10,21 @@
     end
 {%- endmacro %}
 
+{#-
+    An experiment's or a variant's id, which are columns of a unique key together. A source
+    without an index on them may have ids that are too long for ours; such an id is shortened
+    in the way of `dimension_key`. So is an id that looks like one that was shortened, which is
+    what keeps any two apart.
+-#}
+{% macro id_key(id) -%}
+    case
+        when octet_length({{ id }}) <= 1200
+            and not (char_length({{ id }}) = 245 and {{ id }} ~ '~[0-9a-f]{64}$')
+            then {{ id }}
+        else left({{ id }}, 180) || '~' || encode(sha256(convert_to({{ id }}, 'UTF8')), 'hex')
+    end
+{%- endmacro %}
+
 {#- `<experiment>:<variant>` as a key, or `overall` where there is no experiment. -#}
 {% macro variant_key(experiment_id, variant_id) -%}
     case

@@ -8,7 +8,8 @@
     many as there are events. Left alone it sorts or spills what fits in memory. Its default
     price of a random page is that of a spinning disk.
 
-    A number that goes into JSON keeps all its digits, whatever the database's setting is.
+    A number that goes into JSON keeps all its digits, and a backslash is a backslash, whatever
+    the database's settings are.
 -#}
 {% macro prepare_rollup() -%}
     {{ lock_relation(this) }};
@@ -16,7 +17,8 @@
     set local enable_sort = off;
     set local random_page_cost = 1.1;
     set local jit = off;
-    set local extra_float_digits = 1
+    set local extra_float_digits = 1;
+    set local standard_conforming_strings = on
 {%- endmacro %}
 
 {% macro lock_relation(relation) -%}

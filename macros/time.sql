@@ -37,13 +37,14 @@
 {#-
     An instant as `timestamptz`. Infinity, which cannot be subtracted from, stays itself. The
     days are added without a zone, since a day that is added to a `timestamptz` follows the
-    clocks of the session's TimeZone.
+    clocks of the session's TimeZone. PostgreSQL counts from 2000: the first and the last times
+    that it knows are too far from any other year.
 -#}
 {% macro utc_instant(column) -%}
     case
         when isfinite({{ column }})
             then (
-                timestamp '1970-01-01' + ({{ column }} - '1970-01-01 00:00:00+00')
+                timestamp '2000-01-01' + ({{ column }} - '2000-01-01 00:00:00+00')
             ) at time zone 'UTC'
         else cast(cast({{ column }} as text) as timestamptz)
     end

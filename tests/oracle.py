@@ -7,6 +7,7 @@ fast. Datetimes are naive and mean UTC. A SQL null is None; an infinite timestam
 
 import hashlib
 import math
+import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
@@ -75,8 +76,9 @@ def experiment(source: Source, now: datetime, window_days: int) -> dict[Key, Met
     users = histories(source, now)
     for variant in source.variants:
         pair = (variant["experiment_id"], variant["variant_id"])
-        if pair[0] not in in_scope:
+        if None in pair or pair[0] not in in_scope:
             continue
+        key = tuple(map(id_key, pair))
         mine = [a for a in source.assignments if (a["experiment_id"], a["variant_id"]) == pair]
         dates = [a["assigned_at"] for a in mine if a["assigned_at"] is not None]
         names = {a["anonymous_user_id"] for a in mine}
@@ -95,7 +97,7 @@ def experiment(source: Source, now: datetime, window_days: int) -> dict[Key, Met
                 "logging_rate_24h_by_variant": (share(converted, len(cohort)), rate, DAY),
             }
             for name, (value, dimensions, wait) in metrics.items():
-                rows[day, *pair, name] = (float(value), dimensions, is_final(day, wait, now))
+                rows[day, *key, name] = (float(value), dimensions, is_final(day, wait, now))
     return rows
 
 
@@ -259,6 +261,14 @@ def pair_key(*ids: str) -> str:
 
 def shortened(text: str) -> str:
     """The text, or if it is over 200 characters its beginning and a hash: 245 characters."""
-    if len(text) <= 200:
-        return text
+    return text if len(text) <= 200 else abridged(text)
+
+
+def id_key(text: str) -> str:
+    """The id, or if it is over 1,200 bytes or looks abridged its beginning and a hash."""
+    looks_abridged = len(text) == 245 and re.search("~[0-9a-f]{64}$", text)
+    return text if len(text.encode()) <= 1200 and not looks_abridged else abridged(text)
+
+
+def abridged(text: str) -> str:
     return text[:180] + "~" + hashlib.sha256(text.encode()).hexdigest()

@@ -20,7 +20,7 @@ events as (
 
     select
         {{ utc_midnight('occurred_at') }} as midnight,
-        event_name,
+        cast(event_name as text) as event_name,
         case
             when isfinite(received_at)
                 then greatest(date_part('epoch', received_at - occurred_at), 0)

@@ -20,15 +20,15 @@ new_users as (
 assignments as not materialized (
 
     select
-        assignments.anonymous_user_id,
-        assignments.experiment_id,
-        assignments.variant_id,
+        cast(assignments.anonymous_user_id as text) as anonymous_user_id,
+        variants.experiment_id,
+        variants.variant_id,
         assignments.assigned_at
     from {{ source('app', 'assignments') }} as assignments
     inner join variants
         on
-            variants.experiment_id = assignments.experiment_id
-            and variants.variant_id = assignments.variant_id
+            variants.experiment_id = cast(assignments.experiment_id as text)
+            and variants.variant_id = cast(assignments.variant_id as text)
 
 ),
 
@@ -57,7 +57,8 @@ cohorts as (
         count(*) filter (where new_users.is_logged_24h) as converted_users,
         sum(new_users.sessions_submitted_d7) as sessions_submitted
     from new_users
-    inner join assignments on assignments.anonymous_user_id = new_users.anonymous_user_id
+    inner join assignments
+        on assignments.anonymous_user_id = cast(new_users.anonymous_user_id as text)
     group by 1, 2, 3
 
 ),
@@ -124,8 +125,8 @@ final as (
 
     select
         day,
-        experiment_id,
-        variant_id,
+        {{ id_key('experiment_id') }} as experiment_id,
+        {{ id_key('variant_id') }} as variant_id,
         metric_name,
         value,
         dimensions,

@@ -46,7 +46,7 @@ map_dimensions as (
             cast(null as text) as experiment_id,
             cast(null as text) as variant_id
         union all
-        {{ json_pairs('cast(maps.experiment_map as jsonb)') }}
+        {{ json_pairs(jsonb_of('maps.experiment_map')) }}
     ) as dimension (experiment_id, variant_id)
 
 ),

@@ -85,7 +85,7 @@ first_week as (
                     from {{ source('app', 'event_logs') }} as events
                     where
                         events.anonymous_user_id = horizons.anonymous_user_id
-                        and events.event_name = 'session_submitted'
+                        and cast(events.event_name as text) = 'session_submitted'
                         and events.occurred_at >= user_days.first_submission_at
                         and events.occurred_at <= horizons.week_later
                 )

@@ -1,7 +1,7 @@
 with experiments as (
 
     select
-        experiment_id,
+        cast(experiment_id as text) as experiment_id,
         cast(status as text) as status,
         end_at
     from {{ source('app', 'experiments') }}
@@ -11,8 +11,8 @@ with experiments as (
 variants as (
 
     select
-        experiment_id,
-        variant_id
+        cast(experiment_id as text) as experiment_id,
+        cast(variant_id as text) as variant_id
     from {{ source('app', 'experiment_variants') }}
     where variant_id is not null
 

@@ -14,7 +14,7 @@ step_users as (
         coalesce(cast(events.experiment_map as text), 'null') as experiment_map,
         count(*) as event_count
     from {{ source('app', 'event_logs') }} as events
-    inner join steps on steps.event_name = events.event_name
+    inner join steps on steps.event_name = cast(events.event_name as text)
     where {{ valid_in_window('events.occurred_at') }}
     group by 1, 2, 3, 4
 

@@ -2,7 +2,7 @@ with events as (
 
     select
         anonymous_user_id,
-        event_name,
+        cast(event_name as text) as event_name,
         occurred_at
     from {{ source('app', 'event_logs') }}
     where

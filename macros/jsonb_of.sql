@@ -1,0 +1,20 @@
+{#-
+    A JSON text as jsonb, and null where jsonb cannot hold it. A column of type json keeps what
+    jsonb refuses: the character NUL, halves of a surrogate pair, numbers beyond numeric. Any
+    one of them would fail the run. Most texts hold nothing that looks like it, and are not
+    looked at twice.
+-#}
+{% macro jsonb_of(text) -%}
+    {%- set unescaped = "regexp_replace(" ~ text ~ ", '\\\\\\\\', '', 'g')" -%}
+    {%- set without_pairs = "regexp_replace(" ~ unescaped ~ ", '\\\\u[dD][89abAB]..\\\\u[dD][c-fC-F]..', '', 'g')" -%}
+    {%- set outside_strings = "regexp_replace(" ~ unescaped ~ ", '\"([^\"\\\\]|\\\\.)*\"', '', 'g')" -%}
+    case
+        when {{ text }} !~ '\\u(0000|[dD][89a-fA-F])|[eE][+-]?[0-9]{5}|[0-9.]{255}'
+            then cast({{ text }} as jsonb)
+        when {{ without_pairs }} ~ '\\u(0000|[dD][89a-fA-F])' then null
+        when {{ outside_strings }} ~ '[eE][+-]?[0-9]{5}' then null
+        when {{ outside_strings }} ~ '[0-9.]{255}' and length({{ outside_strings }}) > 131072
+            then null
+        else cast({{ text }} as jsonb)
+    end
+{%- endmacro %}

@@ -1,0 +1,75 @@
+"""Sources whose columns have other types than Prisma's defaults, or that are views."""
+
+from uuid import UUID
+
+import pytest
+import source_shapes as shapes
+from api_answers import answers
+from tables import NOW, TODAY, differences, expected, image, stored
+from test_against_oracle import awkward
+
+from dbt_project.source import TABLES
+
+SHAPES = {
+    "json": [shapes.with_json],
+    "varchar": [lambda source: shapes.with_ids(source, "varchar(300)")],
+    "views": [shapes.as_views],
+    "without keys": [lambda source: shapes.nullable(source, *TABLES)],
+    "all at once": [
+        shapes.with_json,
+        shapes.with_time_zones,
+        lambda source: shapes.nullable(source, *TABLES),
+        lambda source: shapes.with_ids(source, "varchar"),
+        shapes.as_views,
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        shape if shape == "all at once" else pytest.param(shape, marks=pytest.mark.chaos)
+        for shape in SHAPES
+    ],
+)
+def test_no_type_changes_a_number(source, run, database_url, name):
+    awkward(source, NOW)
+    assert run().exit_code == 0
+    plain, served = image(source.conn, but="computed_at"), answers(database_url, NOW)
+    assert differences(stored(source.conn), expected(source.rows(), NOW, 14)) == []
+    source.do("drop schema analytics cascade")
+    for reshape in SHAPES[name]:
+        reshape(source)
+    outcome = run()
+    assert outcome.exit_code == 0, outcome.stdout
+    assert image(source.conn, but="computed_at") == plain
+    assert answers(database_url, NOW) == served
+
+
+@pytest.mark.parametrize(
+    ("of_events", "of_assignments"),
+    [
+        ("uuid", "text"),
+        *(
+            pytest.param(*types, marks=pytest.mark.chaos)
+            for types in (("text", "uuid"), ("uuid",) * 2)
+        ),
+    ],
+)
+def test_ids_may_be_uuids_and_names_enums(source, run, of_events, of_assignments):
+    experiment, variant, *users = (str(UUID(int=n)) for n in range(12))
+    source.experiment(experiment, (variant,))
+    for nth, user in enumerate(users):
+        source.event(NOW - nth * (NOW - NOW.replace(day=22)), user=user,
+                     mapping={experiment: variant})  # fmt: skip
+        source.assign(user, experiment, variant, NOW.replace(day=1))
+    wanted = expected(source.rows(), NOW, 14)
+    shapes.with_ids(source, "uuid")
+    for table, type_ in (("event_logs", of_events), ("assignments", of_assignments)):
+        source.do(f"alter table {table} alter anonymous_user_id type {type_}"
+                  f" using anonymous_user_id::{type_}")  # fmt: skip
+    shapes.with_enums(source)
+    outcome = run()
+    assert outcome.exit_code == 0, outcome.stdout
+    assert differences(stored(source.conn), wanted) == []
+    assert wanted.experiment[TODAY, experiment, variant, "users_assigned"][0] == len(users)
