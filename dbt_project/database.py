@@ -33,16 +33,34 @@ class DatabaseError(Exception):
 
 
 def analytics_schema() -> str:
-    return os.environ.get("ANALYTICS_SCHEMA") or "analytics"
+    """Return the schema of the rollups. Raises DatabaseError for a name that cannot serve."""
+    return _schema("ANALYTICS_SCHEMA", "analytics")
 
 
 def source_schema() -> str:
-    return os.environ.get("SOURCE_SCHEMA") or "public"
+    """Return the schema of the app's tables. Raises DatabaseError as above."""
+    return _schema("SOURCE_SCHEMA", "public")
+
+
+def _schema(variable: str, default: str) -> str:
+    name = os.environ.get(variable) or default
+    # dbt puts names between quotes as they are, hands them on to a driver to which % means
+    # something, and knows a schema by a longer name than PostgreSQL's.
+    if re.search(r"""['"%\\{}\x00-\x1f\x7f]""", name) or len(name.encode()) > 63:
+        raise DatabaseError(
+            f"{variable} names a schema that dbt cannot use: {name!r}. Use a name of at most 63"
+            " bytes without quotes, %, backslashes, braces and control characters."
+        )
+    return name
 
 
 @contextmanager
 def database() -> Iterator[str]:
-    """Yield the conninfo of the database; an embedded server runs at least until the exit."""
+    """Yield the conninfo of the database; an embedded server runs at least until the exit.
+
+    Raises DatabaseError where a setting cannot serve, before anything is started.
+    """
+    analytics_schema(), source_schema()
     url = os.environ.get("DATABASE_URL", "").strip()
     if url:
         yield parse_url(url)
