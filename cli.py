@@ -16,7 +16,7 @@ from pathlib import Path
 import click
 import psycopg
 
-from dbt_project import preflight, progress, report, run_log, runner
+from dbt_project import preflight, progress, purges, report, run_log, runner
 from dbt_project.database import (
     DatabaseError,
     analytics_schema,
@@ -26,6 +26,7 @@ from dbt_project.database import (
     source_schema,
 )
 from dbt_project.jobs import JOBS, selection
+from dbt_project.purges import PurgedKept
 from dbt_project.run_log import JobHeld, JobRun
 from dbt_project.runner import DbtFailed
 from dbt_project.source import SourceIncomplete, SourceNotEmpty
@@ -61,6 +62,12 @@ class Instant(click.ParamType):
     help="How many UTC days to recompute, today included.",
 )
 @click.option("--as-of", type=Instant(), help="Compute as if it were this moment.  [default: now]")
+@click.option(
+    "--allow-purged",
+    is_flag=True,
+    help="Recompute days that the source no longer has, to zeros, after a question.",
+)
+@click.option("--yes", is_flag=True, help="Answer the question of --allow-purged with yes.")
 @click.option("--dry-run", is_flag=True, help="Say what would run, and touch nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 @click.option(
@@ -69,7 +76,7 @@ class Instant(click.ParamType):
     help="Append the summary to a file, in Markdown, as for a page of GitHub Actions.",
 )
 @click.pass_context
-def cli(ctx, jobs, window_days, as_of, dry_run, as_json, summary_file):
+def cli(ctx, jobs, window_days, as_of, allow_purged, yes, dry_run, as_json, summary_file):
     """Recompute the rollups of the last days from the app's event log.
 
     DATABASE_URL names the database; without it an embedded PostgreSQL serves. Exits with 0 when
@@ -84,7 +91,7 @@ def cli(ctx, jobs, window_days, as_of, dry_run, as_json, summary_file):
         _print_plan(window, wanted, as_json)
         return
     with _failures(as_json), database() as conninfo:
-        runs = _run(conninfo, window, wanted)
+        runs = _run(conninfo, window, wanted, allow_purged, yes)
     if summary_file:
         summary_file.write(report.summary_markdown(window, runs))
     if as_json:
@@ -227,19 +234,28 @@ def docs(port, build_only):
             site.serve(server, page)
 
 
-def _run(conninfo: str, window: Window, jobs: tuple[str, ...]) -> list[JobRun]:
+def _run(
+    conninfo: str,
+    window: Window,
+    jobs: tuple[str, ...],
+    allow_purged: bool = False,
+    yes: bool = False,
+) -> list[JobRun]:
     # dbt makes a great many objects that live as long as this process, which is short.
     gc.disable()
     atexit.register(gc.freeze)
     stopped = _signals_noticed()
     with closing(connect(conninfo, autocommit=True)) as conn:
         preflight.check(conn, source_schema(), analytics_schema())
+        if allow_purged:
+            schemas = source_schema(), analytics_schema()
+            purges.agree(conn, schemas, jobs, window, yes)
         run_log.create(conn, analytics_schema())
         with (
             run_log.held(conninfo, conn, analytics_schema(), jobs, window) as job_runs,
             progress.steps_shown(sys.stderr.isatty()) as on_step,
         ):
-            runner.build(job_runs, window, dbt_environment(conn), on_step)
+            runner.build(job_runs, window, dbt_environment(conn), on_step, allow_purged)
             if stopped:
                 raise KeyboardInterrupt
     return job_runs
@@ -269,7 +285,8 @@ def _failures(
     as_json: bool = False, also: tuple[type[Exception], ...] = (), stopped: str = STOPPED
 ) -> Iterator[None]:
     """Turn what can go wrong into a sentence on stderr and an exit status."""
-    expected = (DatabaseError, DbtFailed, SourceIncomplete, SourceNotEmpty, psycopg.Error, *also)
+    expected = (DatabaseError, DbtFailed, SourceIncomplete, SourceNotEmpty, PurgedKept,
+                psycopg.Error, *also)  # fmt: skip
     try:
         yield
     except JobHeld as error:

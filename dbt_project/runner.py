@@ -57,9 +57,11 @@ def build(
     window: Window,
     environment: Mapping[str, str],
     on_step: Callable[[Step], None],
+    allow_purged: bool = False,
 ) -> None:
     """Build the models of the jobs in `runs` and test them; fill in what came of each.
 
+    `allow_purged` gives up the rows of days that the source no longer has.
     Raises DbtFailed when nothing was run, KeyboardInterrupt when the user stopped it.
     """
     jobs = tuple(run.job_name for run in runs)
@@ -80,7 +82,11 @@ def build(
             for run in runs:
                 run.ignored = json.loads(event.data.msg.removeprefix(IGNORED))
 
-    variables = {"as_of": window.as_of.isoformat(), "window_days": window.days}
+    variables = {
+        "as_of": window.as_of.isoformat(),
+        "window_days": window.days,
+        "allow_purged": allow_purged,
+    }
     # The manifest is handed on because dbt parses everything anew when --vars differ.
     outcome = dbt(
         [

@@ -6,11 +6,13 @@
 
 {#-
     What a run may change: the days of its window that the source still covers. Days before
-    the source's earliest valid event were purged there, so their rows are all that is left.
+    the source's earliest valid event were purged there, so their rows are all that is left,
+    and only the var `allow_purged` gives them up.
 -#}
 {% macro is_rewritable(day) -%}
     {{ day }} >= '{{ window_start().date() }}'
     and {{ day }} < '{{ window_end().date() }}'
+    {%- if not allow_purged() %}
     and {{ day }} >= (
         select {{ utc_day('min(occurred_at)') }}
         from {{ source('app', 'event_logs') }}
@@ -18,6 +20,16 @@
             occurred_at >= {{ utc_literal(valid_from()) }}
             and occurred_at <= {{ utc_literal(valid_until()) }}
     )
+    {%- endif %}
+{%- endmacro %}
+
+{% macro allow_purged() -%}
+    {%- set given = var('allow_purged', false) | string | lower -%}
+    {%- if given not in ('true', 'false') -%}
+        {{ exceptions.raise_compiler_error(
+            "allow_purged must be true or false, not '" ~ given ~ "'") }}
+    {%- endif -%}
+    {{ return(given == 'true') }}
 {%- endmacro %}
 
 {#- Upsert by unique key, and delete the window's keys that are gone. -#}

@@ -1,0 +1,85 @@
+"""What a run would do to days whose events the source no longer has.
+
+`macros/materialize.sql` keeps such days as they are, unless the var `allow_purged` is true.
+"""
+
+import sys
+from datetime import timedelta
+
+import click
+import psycopg
+from psycopg import sql
+
+from dbt_project.jobs import ROLLUPS
+from dbt_project.window import MAX_DAYS, Window
+
+
+class PurgedKept(Exception):
+    """Nobody agreed to lose what cannot be computed again; nothing was run."""
+
+
+def agree(
+    conn: psycopg.Connection,
+    schemas: tuple[str, str],
+    jobs: tuple[str, ...],
+    window: Window,
+    yes: bool,
+) -> None:
+    """Name what the jobs would do to purged days, and ask whether they may unless `yes` is given.
+
+    `schemas` are the source's and the rollups'. Asks nothing where there is nothing to lose.
+    Raises PurgedKept when the answer is no, or when there is no terminal to ask at.
+    """
+    told = _consequence(conn, *schemas, jobs, window)
+    if not told:
+        return
+    click.echo(told, err=True)
+    if yes or (has_terminal() and click.confirm("Recompute them?", err=True)):
+        return
+    advice = "" if has_terminal() else " Add --yes to agree without a terminal."
+    raise PurgedKept(f"Nothing was run, and these days keep their rows.{advice}")
+
+
+def has_terminal() -> bool:
+    return sys.stdin.isatty()
+
+
+def _consequence(
+    conn: psycopg.Connection, source: str, analytics: str, jobs: tuple[str, ...], window: Window
+) -> str | None:
+    first_day = _first_day(conn, source, window)
+    last = window.end.date() if first_day is None else first_day
+    losses, days = [], set()
+    for job in jobs:
+        table = ROLLUPS[job]
+        found = conn.execute("select to_regclass(quote_ident(%s) || '.' || %s)", [analytics, table])
+        if found.fetchone()[0] is None:
+            continue
+        query = sql.SQL("select day, count(*) from {} where day >= %s and day < %s group by 1")
+        place = sql.Identifier(analytics, table)
+        values = [window.start.date(), min(last, window.end.date())]
+        rows = dict(conn.execute(query.format(place), values).fetchall())
+        if rows:
+            losses.append(f"{sum(rows.values()):,} rows of {table}")
+            days |= rows.keys()
+    if not losses:
+        return None
+    begins = "The source has no valid event" + (f" before {first_day}" if first_day else "")
+    return (
+        f"{begins}. With --allow-purged this run recomputes {len(days)} days without any, from"
+        f" {min(days)} to {max(days)}, which have {', '.join(losses)}. Counts and rates become 0,"
+        " and rows of event names and of the funnel's variants go. They cannot be computed again."
+    )
+
+
+def _first_day(conn: psycopg.Connection, source: str, window: Window) -> object:
+    """Return the UTC day of the earliest valid event, None without one."""
+    query = sql.SQL(
+        "select to_char(timestamp '1970-01-01' + (min(occurred_at) - '1970-01-01 00:00:00+00'),"
+        " 'YYYY-MM-DD')::date from {} where occurred_at >= {} and occurred_at <= {}"
+    )
+    # As text without a type, the bounds take the column's, with or without a time zone.
+    bounds = (window.as_of - timedelta(days=MAX_DAYS), window.as_of + timedelta(minutes=5))
+    literals = [sql.SQL("'{}'").format(sql.SQL(bound.isoformat(sep=" "))) for bound in bounds]
+    place = sql.Identifier(source, "event_logs")
+    return conn.execute(query.format(place, *literals)).fetchone()[0]

@@ -1,0 +1,116 @@
+"""Sources that drop their old events, some of them, or all."""
+
+from datetime import timedelta
+
+import oracle
+import pytest
+from tables import NOW, Rollups, differences, expected, image, stored
+from test_against_oracle import NOON, awkward
+
+from dbt_project import purges
+
+DAY = timedelta(days=1)
+# What an app may delete between two runs, and for a few the quick half of the tests.
+PURGES = {
+    "older than ten days": ("occurred_at < %s", NOON - 10 * DAY),
+    "older than a moment of a day": ("occurred_at < %s", NOON - 5 * DAY),
+    "today only is left": ("occurred_at < %s", NOON.replace(hour=0)),
+    "some users": ("anonymous_user_id like 'user %%' and length(anonymous_user_id) = 6",),
+    "a user and the old": ("anonymous_user_id = 'user 9' or occurred_at < %s", NOON - 8 * DAY),
+    "a day in the middle": ("occurred_at::date = %s", (NOON - 7 * DAY).date()),
+    "all but the invalid": ("occurred_at between %s and %s", NOON - 180 * DAY, NOON + DAY),
+    "everything": ("true",),
+}
+SLOW = [name for name in PURGES if name not in ("a user and the old", "everything")]
+
+
+def purge(source, name):
+    condition, *values = PURGES[name]
+    source.do(f"delete from event_logs where {condition}", *values)
+
+
+@pytest.fixture
+def computed(source, run):
+    """Awkward data, and the rollups that a run made of them."""
+    awkward(source, NOON)
+    assert run(as_of=NOON).exit_code == 0
+    return stored(source.conn)
+
+
+@pytest.mark.parametrize("window_days", [1, 14, 30])
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.chaos) for name in PURGES])
+def test_a_purge_takes_no_history(source, run, computed, name, window_days):
+    purge(source, name)
+    for later in (NOON, NOON + DAY, NOON + 3 * DAY):
+        assert run("--window-days", window_days, as_of=later).exit_code == 0
+        rows = source.rows()
+        fresh = expected(rows, later, window_days)
+        computed = Rollups(*(oracle.merge(*pair, rows, later, window_days)
+                             for pair in zip(computed, fresh, strict=True)))  # fmt: skip
+        assert differences(stored(source.conn), computed) == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.chaos] if name in SLOW else []) for name in PURGES],
+)
+def test_whoever_agrees_gets_what_a_build_from_scratch_gives(source, run, computed, name):
+    purge(source, name)
+    outcome = run("--allow-purged", "--yes", as_of=NOON)
+    assert outcome.exit_code == 0, outcome.stderr
+    assert differences(stored(source.conn), expected(source.rows(), NOON, 14)) == []
+    # The days before the window are not the run's.
+    outcome = run("--allow-purged", "--yes", "--window-days", 1, as_of=NOON + DAY)
+    assert outcome.exit_code == 0
+
+
+def test_what_would_be_lost_is_named_first(source, run, computed, monkeypatch):
+    before = image(source.conn)
+    log = source.conn.execute("select count(*) from analytics.rollup_runs").fetchone()
+    purge(source, "older than ten days")
+    jobs = ("--allow-purged", "--job", "daily", "--job", "funnel")
+    first = min(row["occurred_at"] for row in oracle.valid_events(source.rows(), NOON)).date()
+    days = {key[0] for key in computed.daily if key[0] < first}
+    daily, funnel = (sum(key[0] in days for key in table)
+                     for table in (computed.daily, computed.funnel))  # fmt: skip
+
+    outcome = run(*jobs, as_of=NOON)
+    assert outcome.exit_code == 1
+    assert f"The source has no valid event before {first}." in outcome.stderr
+    told = f"{len(days)} days without any, from {min(days)} to {max(days)}, which have"
+    assert f"{told} {daily} rows of daily_metric_rollups, {funnel} rows of" in outcome.stderr
+    assert outcome.summary["ok"] is False and "Add --yes" in outcome.summary["error"]
+
+    asked = []
+    monkeypatch.setattr(purges, "has_terminal", lambda: True)
+    monkeypatch.setattr(purges.click, "confirm", lambda *question, err: asked.append(question))
+    outcome = run(*jobs, as_of=NOON)
+    assert (outcome.exit_code, len(asked)) == (1, 1)
+    assert image(source.conn) == before
+    assert source.conn.execute("select count(*) from analytics.rollup_runs").fetchone() == log
+
+    monkeypatch.setattr(purges.click, "confirm", lambda *question, err: True)
+    assert run(*jobs, as_of=NOON).exit_code == 0
+    wanted = expected(source.rows(), NOON, 14)._replace(experiment=computed.experiment)
+    assert differences(stored(source.conn), wanted) == []
+
+
+def test_nothing_to_lose_is_nothing_to_ask(source, run):
+    awkward(source, NOW)
+    outcome = run("--allow-purged")  # no table is there
+    assert outcome.exit_code == 0 and "--yes" not in outcome.stderr
+    source.do("delete from event_logs where occurred_at < %s", NOW.replace(day=10, hour=1))
+    outcome = run("--allow-purged", "--job", "daily", "--window-days", 3)
+    assert outcome.exit_code == 0 and "--yes" not in outcome.stderr
+
+
+def test_plain_dbt_takes_the_variable(source, run, cli, computed):
+    purge(source, "older than ten days")
+    for given, wanted in (("false", computed), ("true", expected(source.rows(), NOON, 14))):
+        values = f"{{as_of: '{NOON}', allow_purged: {given}}}"
+        assert cli("dbt", "--", "build", "--select", "daily", "--vars", values).exit_code == 0
+        gone = {key: row for key, row in stored(source.conn).daily.items()
+                if key[0] < (NOON - 10 * DAY).date()}  # fmt: skip
+        assert gone == {key: row for key, row in wanted.daily.items() if key in gone}
+    outcome = cli("dbt", "--", "build", "--select", "daily", "--vars", "{allow_purged: perhaps}")
+    assert outcome.exit_code == 1
