@@ -125,8 +125,8 @@ def init(writer, readers, indexes, dry_run):
     """
     from dbt_project import prepare
 
-    wanted = prepare.Wanted(source_schema(), analytics_schema(), writer, readers)
     with _failures(stopped=prepare.STOPPED), _connection() as conn:
+        wanted = prepare.Wanted(source_schema(), analytics_schema(), writer, readers)
         if dry_run:
             lines = [prepare.script(conn, wanted, indexes)]
         else:

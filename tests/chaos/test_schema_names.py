@@ -18,7 +18,7 @@ def test_a_name_that_dbt_cannot_quote_is_refused_first(
     monkeypatch.setenv(variable, name)
     query = "select oid from pg_namespace union all select oid from pg_class order by 1"
     before = source.conn.execute(query).fetchall()
-    commands = [("--json", "--as-of", NOW), ("dbt", "--", "parse"), ("demo",)]
+    commands = [("--json", "--as-of", NOW), ("dbt", "--", "parse"), ("demo",), ("init",)]
     commands += [("runs",), *([("serve",)] if variable == "ANALYTICS_SCHEMA" else [])]
     for arguments in commands:
         outcome = cli(*arguments)
