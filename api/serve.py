@@ -6,6 +6,7 @@ answer's time is spent there.
 """
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -21,6 +22,8 @@ from dbt_project.database import database
 GRACE_S = 30
 # Longer than the minute that load balancers keep an idle connection.
 KEEP_ALIVE_S = 75
+CONNECTIONS = 1000
+OTHER_FILES = 100  # and sockets of the pool, and the interpreter's own
 
 
 def serve(host: str, port: int, processes: int | None) -> int:
@@ -47,6 +50,7 @@ def _command(host: str, port: int, processes: int | None) -> list[str]:
         "worker-class": "api.worker.Worker",
         "workers": processes or workers(),
         "threads": threads(),
+        "worker-connections": _connections(),
         "bind": f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
         "graceful-timeout": GRACE_S,
         "keep-alive": KEEP_ALIVE_S,
@@ -57,6 +61,11 @@ def _command(host: str, port: int, processes: int | None) -> list[str]:
     arguments = [part for name, value in options.items() for part in (f"--{name}", str(value))]
     click.echo(f"Serving on http://{options['bind']} with {options['workers']} workers.", err=True)
     return [sys.executable, "-m", "gunicorn", *arguments, "--no-control-socket", "api:create_app()"]
+
+
+def _connections() -> int:
+    """Return how many clients a worker may hold: files, too, take their part of its limit."""
+    return max(min(CONNECTIONS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - OTHER_FILES), 1)
 
 
 def _watch(command: list[str]) -> int:

@@ -27,6 +27,8 @@ from psycopg import sql
 from cli import cli as command_line
 from dbt_project.source import create_source_tables
 
+pytest_plugins = ["api_fixtures"]  # of the whole session, so that their databases are made once
+
 # No test reads a clock's time zone by accident: the databases live in Nepal, at +05:45.
 TIME_ZONE = "Asia/Kathmandu"
 UNSAFE_BUT_QUICK = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}

@@ -1,4 +1,7 @@
-"""Databases that a real run has filled, and the API on them: in this process, and served."""
+"""Databases that a real run has filled, and the API on them: in this process, and served.
+
+A plugin, since tests outside of this folder use them as well.
+"""
 
 import os
 import subprocess

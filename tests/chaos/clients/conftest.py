@@ -1,0 +1,70 @@
+"""A server for clients that mean no good, which is looked over when they are through."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+from api_helpers import serving, url_of
+from wire import TOKEN, Answer, answers, get
+
+ORIGIN = "https://dash.example.com"
+MEMORY_MB = 400  # of a worker: 90 before the first request
+
+
+@dataclass
+class Hostile:
+    """A running server: its process, its port, and where its log is."""
+
+    process: psutil.Process
+    port: int
+    log: Path
+
+    def get(self, path: str, *lines: str, token: str | None = TOKEN) -> Answer:
+        return get(self.port, path, *lines, token=token)
+
+    def send(self, blob: bytes) -> list[Answer]:
+        return answers(self.port, blob)
+
+    def still_serves(self) -> None:
+        """Assert that others are answered, by every worker that is there."""
+        for _ in range(8):
+            answer = self.get("/v1/metrics/daily?window_days=1")
+            assert (answer.status, answer.json["no_data"]) == (200, True)
+
+    def look_over(self) -> None:
+        """Assert that nothing has died, grown, or told what is not to be told."""
+        workers = self.process.children(recursive=True)
+        assert workers and all(
+            worker.memory_info().rss < MEMORY_MB * 2**20 for worker in workers
+        ), [worker.memory_info() for worker in workers]
+        first, *lines = self.log.read_bytes().decode("ascii").splitlines()
+        assert first.startswith("Serving on ")
+        assert TOKEN not in "\n".join(lines)
+        for line in map(json.loads, lines):
+            assert line["level"] in ("INFO", "WARNING") and "traceback" not in line, line
+            assert line.get("status", 0) < 500, line
+
+
+@pytest.fixture(scope="session")
+def hostile_server(api_conninfo):
+    environment = {
+        "DATABASE_URL": url_of(api_conninfo),
+        "DASHBOARD_TOKEN": TOKEN,
+        "CORS_ORIGINS": ORIGIN,
+        "API_WORKERS": "2",
+    }
+    with serving(token=TOKEN, **environment) as (process, port, log):
+        yield Hostile(psutil.Process(process.pid), port, log)
+
+
+@pytest.fixture
+def hostile(hostile_server):
+    """The one server that all these clients meet, examined after each of them."""
+    before = {worker.pid for worker in hostile_server.process.children(recursive=True)}
+    yield hostile_server
+    hostile_server.still_serves()
+    hostile_server.look_over()
+    # A worker that died would have been replaced by another.
+    assert before <= {one.pid for one in hostile_server.process.children(recursive=True)}
