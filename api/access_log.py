@@ -39,7 +39,8 @@ class JsonLines(logging.Formatter):
         line |= getattr(record, "fields", {})
         if record.exc_info:
             line["traceback"] = "".join(traceback.format_exception(*record.exc_info))
-        return json.dumps(line, ensure_ascii=False)
+        # ASCII, since what clients send may hold other line ends and a terminal's controls.
+        return json.dumps(line)
 
 
 def configure() -> None:
@@ -68,11 +69,13 @@ def finish(response: Response) -> None:
         "request_id": g.request_id,
         "client": request.remote_addr,
         "method": request.method,
-        "path": request.path,
-        "query": {name: request.args[name] for name in LOGGED_PARAMETERS if name in request.args},
+        "path": _masked(request.path),
+        "query": {
+            name: _masked(request.args[name]) for name in LOGGED_PARAMETERS if name in request.args
+        },
         "status": response.status_code,
         "bytes": None if response.is_streamed else response.calculate_content_length(),
-        "user_agent": request.headers.get("User-Agent"),
+        "user_agent": _masked(request.headers.get("User-Agent")),
     }
     began = g.began
 
@@ -85,7 +88,16 @@ def finish(response: Response) -> None:
 
 def _request_id() -> str:
     given = request.headers.get("X-Request-ID", "")
-    token = current_app.extensions["settings"].token
-    if re.fullmatch("[A-Za-z0-9._~-]{1,128}", given) and given != token:
+    if re.fullmatch("[A-Za-z0-9._~-]{1,128}", given) and _masked(given) == given:
         return given
     return uuid4().hex
+
+
+def _masked(text: str | None) -> str | None:
+    """Take the token out of what a client put into the wrong place."""
+    token = current_app.extensions["settings"].token
+    if text and token:
+        # A header's bytes come as if they were Latin-1, a path's as the UTF-8 that they are.
+        for spelling in (token, token.encode().decode("latin-1")):
+            text = text.replace(spelling, "***")
+    return text

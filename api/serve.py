@@ -48,6 +48,7 @@ def _command(host: str, port: int, processes: int | None) -> list[str]:
         click.echo("DASHBOARD_TOKEN is not set: endpoints that need it will answer 503.", err=True)
     options = {
         "worker-class": "api.worker.Worker",
+        "logger-class": "api.server_log.Log",
         "workers": processes or workers(),
         "threads": threads(),
         "worker-connections": _connections(),

@@ -103,8 +103,11 @@ def test_the_log_is_lines_of_json_without_a_token(api_conninfo):
         first, *lines = log.read_text().splitlines()
     assert first.startswith(f"Serving on http://127.0.0.1:{port} with ")
     # Two workers write the lines, each when its answer has gone: their order is not the requests'.
-    statuses = sorted(json.loads(line)["status"] for line in lines if line.startswith("{"))
+    parsed = [json.loads(line) for line in lines]
+    statuses = sorted(line["status"] for line in parsed if "status" in line)
     assert statuses[-2:] == [200, 401] and "t0ken" not in str(lines)
+    (refused,) = (line for line in parsed if "status" not in line)
+    assert refused["message"] == "refused a malformed request: InvalidHeader"
 
 
 def test_a_request_that_runs_is_answered_before_the_end(api_copy):
