@@ -52,6 +52,8 @@ def _file(name: str) -> Response:
     path = Path(found or "")
     if not found or path.suffix not in TYPES or not path.is_file():
         abort(404)
+    if not path.resolve().is_relative_to(FOLDER.resolve()):  # a link that leads out
+        abort(404)
     body = path.read_bytes()
     response = Response(body, mimetype=TYPES[path.suffix], headers=HEADERS)
     # Weak, because the body may go out packed.

@@ -56,6 +56,8 @@ def _command(host: str, port: int, processes: int | None) -> list[str]:
         "graceful-timeout": GRACE_S,
         "keep-alive": KEEP_ALIVE_S,
         "limit-request-line": 8190,
+        # A client may not say below which path the API is mounted.
+        "forwarder-headers": "",
         "pythonpath": ROOT,
         "log-level": "warning",
     }
