@@ -83,6 +83,8 @@ def cli(ctx, jobs, window_days, as_of, allow_purged, yes, dry_run, as_json, summ
     every model and test passed, 1 when one failed, 2 on bad usage, 3 when a job is running
     already.
     """
+    # Logs and compiled SQL may hold what the app's users sent.
+    os.umask(os.umask(0) | 0o077)
     if ctx.invoked_subcommand:
         return
     window = Window(as_of or datetime.now(UTC), window_days)

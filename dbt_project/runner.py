@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dbt_project import ROOT, cancelling
-from dbt_project.embedded import folder
+from dbt_project.embedded import folder, private_folder
 from dbt_project.jobs import ROLLUPS, jobs_of, selection
 from dbt_project.run_log import JobRun
 from dbt_project.window import Window
@@ -45,8 +45,13 @@ def dbt(arguments: Iterable[str], environment: Mapping[str, str], **options: Any
 
     cancelling.install()
     profiles = folder() / "profiles"
-    profiles.mkdir(parents=True, exist_ok=True)
-    (profiles / "profiles.yml").write_text((ROOT / "profiles.yml.example").read_text())
+    # Who could change the profile could have the password sent to a server of their own.
+    for path in (folder(), profiles):
+        private_folder(path)
+    # Put in place whole, as another run may be reading it.
+    profile = profiles / f".{os.getpid()}"
+    profile.write_text((ROOT / "profiles.yml.example").read_text())
+    profile.replace(profiles / "profiles.yml")
     places = {"DBT_PROJECT_DIR": str(ROOT), "DBT_PROFILES_DIR": str(profiles)}
     with _environment({**environment, **places}):
         return dbtRunner(**options).invoke([*arguments])

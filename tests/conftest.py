@@ -149,10 +149,31 @@ def source(database_url) -> Iterator[tables.App]:
 
 
 @pytest.fixture
+def guarded(source, database_url, maintenance):
+    """The URL of a role that may read the source and write in schema analytics, no more."""
+    # A role is the whole server's, and other tests may be running on it.
+    maintenance.execute("select pg_advisory_lock(hashtext(%s))", [tables.GUARDED])
+    source.conn.execute(
+        sql.SQL("""
+            drop role if exists {role};
+            create role {role} login password {password};
+            create schema analytics;
+            grant usage, create on schema analytics to {role};
+            grant select on all tables in schema public to {role}
+        """).format(role=sql.Identifier(tables.GUARDED), password=tables.PASSWORD)
+    )
+    yield tables.url_of(database_url, user=tables.GUARDED, password=tables.PASSWORD)
+    source.do(f"drop owned by {tables.GUARDED}; drop role {tables.GUARDED}")
+    maintenance.execute("select pg_advisory_unlock(hashtext(%s))", [tables.GUARDED])
+
+
+@pytest.fixture
 def cli(database_url, monkeypatch) -> Iterator[Callable[..., Outcome]]:
     """Run the command line on the test's database, in this process."""
     monkeypatch.setenv("DATABASE_URL", database_url)
     handlers = {number: signal.getsignal(number) for number in SIGNALS}
+    umask = os.umask(0o022)
+    os.umask(umask)
 
     def invoke(*arguments: object) -> Outcome:
         result = CliRunner().invoke(command_line, [str(argument) for argument in arguments])
@@ -162,6 +183,7 @@ def cli(database_url, monkeypatch) -> Iterator[Callable[..., Outcome]]:
         return Outcome(result.exit_code, result.stdout, result.stderr)
 
     yield invoke
+    os.umask(umask)
     for number, handler in handlers.items():
         signal.signal(number, handler)
 

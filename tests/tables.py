@@ -28,6 +28,8 @@ from dbt_project.source import TABLES
 NOW = datetime(2026, 11, 23, 15, 30)  # a Monday
 TODAY = NOW.date()
 GUARDED = "rollup_guarded"  # the one role of the server that must give its password
+CANARY = "c4nary"
+PASSWORD = f"p@ss/w:rd-{CANARY} 100%?#&'\"\\ {{{{ x }}}}"  # of that role
 SEED = ROOT / "seeds/funnel/funnel_steps.csv"
 
 # table: (key columns, the oracle's other columns)

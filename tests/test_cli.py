@@ -9,7 +9,6 @@ from pathlib import Path
 import psycopg
 import pytest
 import tables
-from psycopg import sql
 from tables import GUARDED, NOW, image
 
 from dbt_project import demo, runner
@@ -17,27 +16,7 @@ from dbt_project.database import DatabaseError, connect, parse_url
 from dbt_project.source import create_source_tables
 
 NOWHERE = "postgresql://nobody:secret@localhost:1/nothing"
-PASSWORD = "p@ss/w:rd 100%?#&'\"\\ {{ x }}"
 NO_SOURCE = "event_logs, experiment_variants, experiments"
-
-
-@pytest.fixture
-def guarded(source, database_url, maintenance):
-    """The URL of a role that may read the source and write in schema analytics, no more."""
-    # A role is the whole server's, and other tests may be running on it.
-    maintenance.execute("select pg_advisory_lock(hashtext(%s))", [GUARDED])
-    source.conn.execute(
-        sql.SQL("""
-            drop role if exists {role};
-            create role {role} login password {password};
-            create schema analytics;
-            grant usage, create on schema analytics to {role};
-            grant select on all tables in schema public to {role}
-        """).format(role=sql.Identifier(GUARDED), password=PASSWORD)
-    )
-    yield tables.url_of(database_url, user=GUARDED, password=PASSWORD)
-    source.do(f"drop owned by {GUARDED}; drop role {GUARDED}")
-    maintenance.execute("select pg_advisory_unlock(hashtext(%s))", [GUARDED])
 
 
 def schemas(conn):
