@@ -8,7 +8,7 @@ OLDEST ?= /usr/lib/postgresql/15/bin
 VENDOR := api/static/vendor
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test chaos oldest lint format bench docs vendor screenshots clean
+.PHONY: help setup demo test chaos audit oldest lint format bench docs vendor screenshots clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 13
@@ -28,6 +28,11 @@ test: setup lint ## Run everything that CI runs
 
 chaos: setup ## Run the slow tests that kill, cut off, race and flood everything
 	$(BIN)/pytest --numprocesses 2 -m chaos
+
+audit: setup ## Ask the Python Package Index which pinned versions have known vulnerabilities
+	$(PYTHON) -m venv .venv/audit
+	.venv/audit/bin/pip install --quiet pip-audit==2.10.1
+	.venv/audit/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip
 
 oldest: setup ## Run the jobs' tests on the oldest PostgreSQL that is supported, Debian's 15
 	.ci/with-postgres $(OLDEST) $(BIN)/pytest \
