@@ -5,10 +5,9 @@ import gc
 import json
 import os
 import secrets
-import signal
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -16,7 +15,7 @@ from pathlib import Path
 import click
 import psycopg
 
-from dbt_project import preflight, progress, purges, report, run_log, runner
+from dbt_project import preflight, progress, purges, report, run_log, runner, stop
 from dbt_project.database import (
     DatabaseError,
     analytics_schema,
@@ -33,7 +32,7 @@ from dbt_project.source import SourceIncomplete, SourceNotEmpty
 from dbt_project.window import MAX_DAYS, Window, iso, parse_instant
 
 FAILED, HELD, INTERRUPTED = 1, 3, 130
-STOPPED = "Stopped. The run log says FAILED; what was not finished was rolled back."
+STOPPED = "Stopped. The run log says FAILED if it had begun; what was not done was undone."
 
 
 class Instant(click.ParamType):
@@ -92,6 +91,7 @@ def cli(ctx, jobs, window_days, as_of, allow_purged, yes, dry_run, as_json, summ
     if dry_run:
         _print_plan(window, wanted, as_json)
         return
+    stop.heed()
     with _failures(as_json), database() as conninfo:
         runs = _run(conninfo, window, wanted, allow_purged, yes)
     if summary_file:
@@ -160,6 +160,7 @@ def demo():
             progress.counted("Making events", live) as advance,
         ):
             fill(conn, source_schema(), window.as_of, progress=advance)
+        stop.heed()
         runs = _run(conninfo, window, JOBS)
         with closing(connect(conninfo)) as conn:
             latest = report.latest_days(conn, analytics_schema())
@@ -231,9 +232,10 @@ def docs(port, build_only):
             page = site.build(dbt_environment(conn))
         click.echo(f"Built {os.path.relpath(page)}.")
         if server:
+            stop.heed()
             click.echo(f"Serving it on http://127.0.0.1:{port}/ until Ctrl-C.")
-            _signals_noticed()
-            site.serve(server, page)
+            with suppress(KeyboardInterrupt), stop.allowed():
+                site.serve(server, page)
 
 
 def _run(
@@ -246,34 +248,22 @@ def _run(
     # dbt makes a great many objects that live as long as this process, which is short.
     gc.disable()
     atexit.register(gc.freeze)
-    stopped = _signals_noticed()
-    with closing(connect(conninfo, autocommit=True)) as conn:
-        preflight.check(conn, source_schema(), analytics_schema())
-        if allow_purged:
-            schemas = source_schema(), analytics_schema()
-            purges.agree(conn, schemas, jobs, window, yes)
-        run_log.create(conn, analytics_schema())
+    with stop.allowed():
+        conn = connect(conninfo, autocommit=True)
+    with closing(conn):
+        with stop.allowed():
+            preflight.check(conn, source_schema(), analytics_schema())
+            if allow_purged:
+                schemas = source_schema(), analytics_schema()
+                purges.agree(conn, schemas, jobs, window, yes)
+            run_log.create(conn, analytics_schema())
         with (
             run_log.held(conninfo, conn, analytics_schema(), jobs, window) as job_runs,
             progress.steps_shown(sys.stderr.isatty()) as on_step,
+            stop.allowed(),
         ):
             runner.build(job_runs, window, dbt_environment(conn), on_step, allow_purged)
-            if stopped:
-                raise KeyboardInterrupt
     return job_runs
-
-
-def _signals_noticed() -> list[int]:
-    """Treat every wish to stop as Ctrl-C, and keep it: dbt cancels its work but swallows it."""
-    noticed: list[int] = []
-
-    def stop(number: int, _: object) -> None:
-        noticed.append(number)
-        raise KeyboardInterrupt
-
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, stop)
-    return noticed
 
 
 @contextmanager

@@ -112,18 +112,27 @@ def held(
         for job in jobs:
             _lock(lock, schema, job)
         fail_orphans(conn, schema, mine=jobs)
-        runs = [_start(conn, schema, job, window) for job in jobs]
+        runs: list[JobRun] = []
+        # What a run is taken for that ends before anything is known of it.
+        problem: BaseException | None = KeyboardInterrupt()
         try:
+            runs += [_start(conn, schema, job, window) for job in jobs]
             yield runs
+            problem = None
         except BaseException as error:
-            reason = f"{type(error).__name__}: {error}".rstrip(": ")
-            if isinstance(error, KeyboardInterrupt):
-                reason = "Stopped before the end by a signal."
-            for run in runs:
-                run.errors = run.errors or [reason]
+            problem = error
             raise
         finally:
+            if problem is not None:
+                for run in runs:
+                    run.errors = run.errors or [_reason(problem)]
             _finish(conninfo, conn, schema, runs)
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, KeyboardInterrupt):
+        return "Stopped before the end by a signal."
+    return f"{type(error).__name__}: {error}".rstrip(": ")
 
 
 def fail_orphans(conn: psycopg.Connection, schema: str, mine: Collection[str] = ()) -> None:

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from contextlib import suppress
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -56,10 +55,9 @@ def server(port: int) -> ThreadingHTTPServer:
 
 
 def serve(server: ThreadingHTTPServer, page: Path) -> None:
-    """Answer with the page until Ctrl-C."""
+    """Answer with the page until something is raised."""
     server.RequestHandlerClass = partial(_Quiet, directory=str(page.parent))
-    with suppress(KeyboardInterrupt):
-        server.serve_forever()
+    server.serve_forever()
 
 
 class _Quiet(SimpleHTTPRequestHandler):

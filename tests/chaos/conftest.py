@@ -7,6 +7,7 @@ from pathlib import Path
 import pgbouncer
 import pytest
 import tls
+from chaos_helpers import Sway
 
 JOURNEY = ("app_opened", "workout_started", "exercise_logged", "session_submitted")
 
@@ -40,3 +41,8 @@ def lively(source):
                 moment = first + timedelta(days=day, minutes=step)
                 source.event(moment, name, user, mapping={"x": variant})
     return source
+
+
+@pytest.fixture
+def sway(source) -> Sway:
+    return Sway(source)

@@ -1,0 +1,130 @@
+"""A small app in two states, command lines to hurt, and what must hold once they are gone."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from psycopg.rows import dict_row
+from tables import NOW, App, Rollups, differences, event, expected, stored
+
+from dbt_project import ROOT
+
+DAY = timedelta(days=1)
+JOURNEY = ("app_opened", "workout_started", "exercise_logged", "session_submitted")
+JOBS = ("daily", "experiment", "funnel")
+EXTRA = "an event that comes and goes"
+
+
+class Sway:
+    """An app whose source swings between two states, each with rollups that differ in all tables.
+
+    `wanted` is what a run from scratch makes of the present state.
+    """
+
+    def __init__(self, source: App):
+        self.source, self.conn = source, source.conn
+        source.experiment("x", ("A", "B"))
+        for nth, user in enumerate("abcd"):
+            variant, first = "AB"[nth % 2], 11 - 3 * nth
+            source.assign(user, "x", variant, _noon(first))
+            for ago in range(first, -1, -1 - nth % 2):
+                for step, name in enumerate(JOURNEY[: 1 + (ago + nth) % 4]):
+                    moment = _noon(ago) + timedelta(hours=step)
+                    source.event(moment, name, user, mapping={"x": variant})
+        self._wanted: dict[bool, Rollups] = {}
+        self.swung = False
+
+    def swing(self) -> None:
+        if self.swung:
+            self.source.do("delete from event_logs where session_id = %s", EXTRA)
+        else:
+            moment = _noon(11) + timedelta(hours=5)
+            row = event(moment, "session_submitted", "a", mapping={"x": "A"})
+            self.source.events(row | {"session_id": EXTRA})
+        self.swung = not self.swung
+
+    @property
+    def wanted(self) -> Rollups:
+        if self.swung not in self._wanted:
+            self._wanted[self.swung] = expected(self.source.rows(), NOW, 14)
+        return self._wanted[self.swung]
+
+    def assert_built(self) -> None:
+        """Each table is what a run from scratch makes of the present state."""
+        assert differences(stored(self.conn), self.wanted) == []
+
+    def assert_whole(self, before: Rollups, successes: set[str]) -> None:
+        """Each table is as it was before or, as it must after a success, built from scratch."""
+        found = zip(JOBS, stored(self.conn), before, self.wanted, strict=True)
+        for job, rows, old, new in found:
+            is_built = not differences(Rollups(rows, {}, {}), Rollups(new, {}, {}))
+            assert is_built or (rows == old and job not in successes), job
+
+
+def _noon(days_ago: int) -> datetime:
+    return NOW.replace(hour=12, minute=0) - days_ago * DAY
+
+
+def log(conn: Any, pid: int | None = None) -> list[dict[str, Any]]:
+    """The run log, oldest first, or those of its rows that one process wrote."""
+    if not conn.execute("select to_regclass('analytics.rollup_runs')").fetchone()[0]:
+        return []
+    query = """
+        select * from analytics.rollup_runs
+        where %s::text is null or holder like 'process ' || %s::text || ' on %%'
+        order by started_at, job_name
+    """
+    with conn.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(query, [pid, pid]).fetchall()
+
+
+def successes(rows: list[dict[str, Any]]) -> set[str]:
+    return {row["job_name"] for row in rows if row["status"] == "SUCCESS"}
+
+
+def start(url: str, *arguments: object, **environment: str) -> subprocess.Popen:
+    """Start the command line in a process of its own, as of the tests' moment."""
+    return subprocess.Popen(
+        [sys.executable, ROOT / "cli.py", "--json", "--as-of", str(NOW), *map(str, arguments)],
+        env={**os.environ, "DATABASE_URL": url, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def succeed(url: str, *arguments: object, **environment: str) -> str:
+    """Run the command line undisturbed; return what it said on stderr."""
+    process = start(url, *arguments, **environment)
+    stdout, stderr = process.communicate(timeout=120)
+    assert process.returncode == 0, stdout + stderr
+    return stderr
+
+
+def assert_gone(conn: Any, seconds: float = 60) -> None:
+    """No connection but the test's own is left in its database, and no lock of a run."""
+    others = """
+        select pid, state, query from pg_stat_activity
+        where datname = current_database() and pid <> pg_backend_pid()
+            and backend_type = 'client backend'
+    """
+    wait_until(lambda: not conn.execute(others).fetchall(), seconds)
+    locks = """
+        select * from pg_locks where locktype = 'advisory'
+            and database = (select oid from pg_database where datname = current_database())
+    """
+    assert conn.execute(locks).fetchall() == []
+
+
+def wait_until(found: Callable[[], Any], seconds: float = 60) -> Any:
+    """Ask again and again until there is an answer."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if answer := found():
+            return answer
+        time.sleep(0.02)
+    raise AssertionError("waited in vain")

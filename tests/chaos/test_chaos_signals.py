@@ -1,0 +1,73 @@
+"""Runs that a signal hits at a random moment of their length."""
+
+import signal
+import time
+from random import Random
+
+import pytest
+from chaos_helpers import assert_gone, log, start, succeed, successes
+from tables import stored
+
+TIMES_EACH = 10
+
+
+@pytest.fixture
+def strike(sway, database_url, cli):
+    """Send a signal at some share of an undisturbed run's length; assert what holds after it."""
+    began = time.monotonic()
+    succeed(database_url)
+    length = time.monotonic() - began
+    sway.assert_built()
+
+    def strike(number: int, share: float) -> int:
+        before = stored(sway.conn)
+        sway.swing()
+        process = start(database_url)
+        time.sleep(share * length)
+        process.send_signal(number)
+        _, stderr = process.communicate(timeout=120)
+        told = f"exit {process.returncode} after {share:.3f} of {length:.1f} s: {stderr}"
+        rows = log(sway.conn, process.pid)
+        if number == signal.SIGKILL:
+            assert_gone(sway.conn)
+            assert cli("runs").exit_code == 0
+            rows = log(sway.conn, process.pid)
+        statuses = {row["status"] for row in rows}
+        assert len(rows) in (0, 3), told
+        if process.returncode == 0:
+            assert statuses == {"SUCCESS"}, told
+        elif number != signal.SIGKILL:
+            # Nothing catches the signal while Python still imports, or has only to end.
+            assert process.returncode in (130, -number), told
+            assert statuses <= {"FAILED" if process.returncode == 130 else "SUCCESS"}, told
+            assert process.returncode == -number or "Error: Stopped." in stderr, told
+        assert all(row["status"] != "RUNNING" and row["finished_at"] for row in log(sway.conn))
+        assert_gone(sway.conn)
+        sway.assert_whole(before, successes(rows))
+        return process.returncode
+
+    return strike
+
+
+def seeded(number, seed, strike, times):
+    rng = Random(f"{number} {seed}")
+    return [strike(number, (nth + rng.random()) / times) for nth in range(times)]
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize(
+    "number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name
+)
+def test_a_signal_at_any_moment_leaves_nothing_half_done(number, seed, strike, sway, database_url):
+    statuses = seeded(number, seed, strike, TIMES_EACH)
+    assert any(statuses), "no run was hit"
+    succeed(database_url)
+    sway.assert_built()
+
+
+def test_one_signal_of_each_kind(strike, sway, run):
+    for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT):
+        strike(number, Random(number).uniform(0.3, 0.9))
+    assert run().exit_code == 0
+    sway.assert_built()
