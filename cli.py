@@ -26,6 +26,7 @@ from dbt_project.database import (
 )
 from dbt_project.jobs import JOBS, selection
 from dbt_project.purges import PurgedKept
+from dbt_project.run import run_jobs
 from dbt_project.run_log import JobHeld, JobRun
 from dbt_project.runner import DbtFailed
 from dbt_project.source import SourceIncomplete, SourceNotEmpty
@@ -248,22 +249,19 @@ def _run(
     # dbt makes a great many objects that live as long as this process, which is short.
     gc.disable()
     atexit.register(gc.freeze)
-    with stop.allowed():
-        conn = connect(conninfo, autocommit=True)
-    with closing(conn):
-        with stop.allowed():
+    if allow_purged:
+        with stop.allowed(), closing(connect(conninfo, autocommit=True)) as conn:
             preflight.check(conn, source_schema(), analytics_schema())
-            if allow_purged:
-                schemas = source_schema(), analytics_schema()
-                purges.agree(conn, schemas, jobs, window, yes)
-            run_log.create(conn, analytics_schema())
-        with (
-            run_log.held(conninfo, conn, analytics_schema(), jobs, window) as job_runs,
-            progress.steps_shown(sys.stderr.isatty()) as on_step,
-            stop.allowed(),
-        ):
-            runner.build(job_runs, window, dbt_environment(conn), on_step, allow_purged)
-    return job_runs
+            purges.agree(conn, (source_schema(), analytics_schema()), jobs, window, yes)
+    with progress.steps_shown(sys.stderr.isatty()) as on_step:
+        return run_jobs(
+            conninfo,
+            window,
+            jobs,
+            on_step,
+            say=lambda line: click.echo(line, err=True),
+            allow_purged=allow_purged,
+        )
 
 
 @contextmanager

@@ -2,15 +2,17 @@
 
 import os
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 
+import click
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import Conninfo
 
-from dbt_project import embedded
+from dbt_project import embedded, transient
 
 # Query parameters that Prisma reads and libpq refuses.
 PRISMA_PARAMETERS = {
@@ -25,7 +27,15 @@ PRISMA_PARAMETERS = {
     "sslidentity",
     "statement_cache_size",
 }
-CONNECT_TIMEOUT_S = 10
+# A peer that vanished without a word is given up after half a minute or so, where the system
+# alone would take from a quarter of an hour to for ever.
+TIMEOUTS = {
+    "connect_timeout": 10,
+    "keepalives_idle": 20,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 35_000,  # milliseconds
+}
 
 
 class DatabaseError(Exception):
@@ -95,21 +105,26 @@ def parse_url(url: str) -> str:
         raise DatabaseError(
             "DATABASE_URL has no sensible host and port. Percent-encode special characters in it."
         )
-    parameters.setdefault("connect_timeout", CONNECT_TIMEOUT_S)
-    parameters.setdefault("application_name", "analytics-rollups")
-    return make_conninfo("", **parameters)
+    return make_conninfo("", **{**TIMEOUTS, "application_name": "analytics-rollups", **parameters})
 
 
 def connect(conninfo: str, *, autocommit: bool = False) -> psycopg.Connection:
     """Open a connection that also works through a transaction-mode pooler.
 
-    Raises DatabaseError with a sentence that says what to do.
+    Waits for a server that may be back in a moment, and says so on stderr. Raises DatabaseError
+    with a sentence that says what to do.
     """
-    try:
-        # A pooler may hand the next transaction to a server that never saw the preparation.
-        return psycopg.connect(conninfo, autocommit=autocommit, prepare_threshold=None)
-    except psycopg.OperationalError as error:
-        raise DatabaseError(_unreachable(conninfo, error)) from None
+    for wait in (*transient.WAITS_S, None):
+        try:
+            # A pooler may hand the next transaction to a server that never saw the preparation.
+            return psycopg.connect(conninfo, autocommit=autocommit, prepare_threshold=None)
+        except psycopg.OperationalError as error:
+            message = _unreachable(conninfo, error)
+            if wait is None or not transient.is_transient(error):
+                raise DatabaseError(message) from None
+        click.echo(f"{message} Trying again in {wait} s.", err=True)
+        time.sleep(wait)
+    raise AssertionError("the last wait is none")
 
 
 def dbt_environment(conn: psycopg.Connection) -> dict[str, str]:

@@ -14,12 +14,15 @@ ROLLUPS = {
     "funnel": "funnel_rollups",
 }
 
+# The folder of the tests that compare jobs.
+ACROSS = "across"
+
 
 def selection(jobs: tuple[str, ...]) -> tuple[str, ...]:
     """Return the dbt selectors for `jobs`, each once and in the order of `JOBS`.
 
-    Tests that compare jobs stand in a folder of their own, `across`. They need no selector:
-    dbt adds a test where everything it reads is selected.
+    Tests that compare jobs stand in a folder of their own. They need no selector: dbt adds a
+    test where everything it reads is selected.
     """
     return tuple(job for job in JOBS if job in jobs)
 

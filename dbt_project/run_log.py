@@ -34,7 +34,10 @@ class JobHeld(Exception):
 
 @dataclass
 class JobRun:
-    """What is known about one run of one job. The counts are of rows and of events."""
+    """What is known about one run of one job. The counts are of rows and of events.
+
+    `lasting` says that one of the errors would be met again by the same work.
+    """
 
     job_name: str
     id: str = ""
@@ -42,12 +45,17 @@ class JobRun:
     rows_written: int = 0
     ignored: dict[str, int] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
+    lasting: bool = False
     seconds: float = 0.0
     invocation_id: str | None = None
 
     @property
     def ok(self) -> bool:
         return not self.errors
+
+    @property
+    def is_transient(self) -> bool:
+        return not (self.ok or self.lasting)
 
     @property
     def ignored_count(self) -> int:
@@ -108,7 +116,7 @@ def held(
     run has one of the jobs. `conn` must be in autocommit.
     """
     with closing(connect(conninfo)) as lock:
-        _stay_open(lock)
+        session = _stay_open(lock)
         for job in jobs:
             _lock(lock, schema, job)
         fail_orphans(conn, schema, mine=jobs)
@@ -126,7 +134,7 @@ def held(
             if problem is not None:
                 for run in runs:
                     run.errors = run.errors or [_reason(problem)]
-            _finish(conninfo, conn, schema, runs)
+            _finish(conninfo, conn, schema, runs, session)
 
 
 def _reason(error: BaseException) -> str:
@@ -152,8 +160,11 @@ def fail_orphans(conn: psycopg.Connection, schema: str, mine: Collection[str] = 
             conn.execute(orphaned.format(_table(schema)), [ORPHANED, run])
 
 
-def _stay_open(lock: psycopg.Connection) -> None:
-    """Let a transaction idle for as long as it takes, but end it when the client is gone."""
+def _stay_open(lock: psycopg.Connection) -> tuple[Any, ...]:
+    """Let a transaction idle for as long as it takes, but end it when the client is gone.
+
+    Returns what tells its session from any other: process and start.
+    """
     lock.execute(
         """
         select set_config(name, value, true)
@@ -167,6 +178,8 @@ def _stay_open(lock: psycopg.Connection) -> None:
         ) as wanted (name, value) using (name)
         """
     )
+    query = "select pid, backend_start from pg_stat_activity where pid = pg_backend_pid()"
+    return lock.execute(query).fetchone()
 
 
 def _try_lock(conn: psycopg.Connection, schema: str, job: str) -> bool:
@@ -226,7 +239,13 @@ def _start(conn: psycopg.Connection, schema: str, job: str, window: Window) -> J
     return run
 
 
-def _finish(conninfo: str, conn: psycopg.Connection, schema: str, runs: list[JobRun]) -> None:
+def _finish(
+    conninfo: str,
+    conn: psycopg.Connection,
+    schema: str,
+    runs: list[JobRun],
+    session: tuple[Any, ...],
+) -> None:
     update = sql.SQL(
         "update {} set status = %s, finished_at = clock_timestamp(), rows_written = %s,"
         " ignored_count = %s, ignored_by_rule = %s, error_text = %s, dbt_invocation_id = %s"
@@ -250,6 +269,9 @@ def _finish(conninfo: str, conn: psycopg.Connection, schema: str, runs: list[Job
         # The server went away in the meantime; perhaps it is back.
         with connect(conninfo, autocommit=True) as fresh:
             written = _write(fresh, update, values)
+            # It may not know yet that its client is cut off, and would keep out the next run.
+            end = "select pg_terminate_backend(pid) from pg_stat_activity"
+            fresh.execute(f"{end} where (pid, backend_start) = (%s, %s)", session)
     if written < len(runs):
         raise DatabaseError(
             "This run lost its lock and another run took over; see `python cli.py runs`."

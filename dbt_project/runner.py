@@ -2,15 +2,20 @@
 
 import json
 import os
+import tempfile
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from dbt_project import ROOT, cancelling
+from dbt_project.database import TIMEOUTS
 from dbt_project.embedded import folder, private_folder
-from dbt_project.jobs import ROLLUPS, jobs_of, selection
+from dbt_project.jobs import ACROSS, ROLLUPS, jobs_of, selection
 from dbt_project.run_log import JobRun
+from dbt_project.transient import is_transient
 from dbt_project.window import Window
 
 QUIET = ("--log-level", "none", "--log-level-file", "debug", "--no-version-check")
@@ -18,6 +23,9 @@ IGNORED = "ignored_events: "
 ENDED_WELL = ("success", "pass", "warn", "no-op")
 # What is skipped has something above it that failed, and that is the error to tell.
 SKIPPED = "skipped"
+SERVICE = "analytics_rollups"
+# The events that carry the traceback of a node's failure.
+TRACED = ("CatchableExceptionOnRun", "NodeConnectionReleaseError")
 
 
 class DbtFailed(Exception):
@@ -48,11 +56,13 @@ def dbt(arguments: Iterable[str], environment: Mapping[str, str], **options: Any
     # Who could change the profile could have the password sent to a server of their own.
     for path in (folder(), profiles):
         private_folder(path)
-    # Put in place whole, as another run may be reading it.
-    profile = profiles / f".{os.getpid()}"
-    profile.write_text((ROOT / "profiles.yml.example").read_text())
-    profile.replace(profiles / "profiles.yml")
+    _put(profiles / "profiles.yml", (ROOT / "profiles.yml.example").read_text())
+    # A profile has no words for these, and neither has libpq's environment.
+    timeouts = [f"{name}={value}" for name, value in TIMEOUTS.items()]
+    _put(profiles / "pg_service.conf", "\n".join((f"[{SERVICE}]", *timeouts, "")))
     places = {"DBT_PROJECT_DIR": str(ROOT), "DBT_PROFILES_DIR": str(profiles)}
+    if not {"PGSERVICE", "PGSERVICEFILE"} & {*environment, *os.environ}:
+        places |= {"PGSERVICE": SERVICE, "PGSERVICEFILE": str(profiles / "pg_service.conf")}
     with _environment({**environment, **places}):
         return dbtRunner(**options).invoke([*arguments])
 
@@ -62,18 +72,23 @@ def build(
     window: Window,
     environment: Mapping[str, str],
     on_step: Callable[[Step], None],
+    *,
     allow_purged: bool = False,
+    across: bool = False,
 ) -> None:
     """Build the models of the jobs in `runs` and test them; fill in what came of each.
 
-    `allow_purged` gives up the rows of days that the source no longer has.
-    Raises DbtFailed when nothing was run, KeyboardInterrupt when the user stopped it.
+    `allow_purged` gives up the rows of days that the source no longer has. With `across` the
+    tests that compare jobs run too, where dbt would leave them out because another job that they
+    read is not among these. Raises DbtFailed when nothing was run, KeyboardInterrupt when the user
+    stopped it.
     """
     jobs = tuple(run.job_name for run in runs)
     parsed = dbt(["parse", "--no-write-json", *QUIET], environment)
     if not parsed.success:
         raise DbtFailed(str(parsed.exception))
     nodes, ended = parsed.result.nodes, []
+    traces: dict[str, str] = defaultdict(str)
 
     def on_event(event: Any) -> None:
         for run in runs:
@@ -83,6 +98,8 @@ def build(
         elif event.info.name == "NodeFinished":
             on_step(_step(event.data.node_info, event.data.run_result))
             ended.append((nodes.get(event.data.node_info.unique_id), event.data.run_result))
+        elif event.info.name in TRACED:
+            traces[event.data.node_info.unique_id] += event.data.exc_info
         elif event.info.name == "JinjaLogInfo" and event.data.msg.startswith(IGNORED):
             for run in runs:
                 run.ignored = json.loads(event.data.msg.removeprefix(IGNORED))
@@ -98,6 +115,7 @@ def build(
             "build",
             "--select",
             *selection(jobs),
+            *([ACROSS] if across else []),
             "--exclude-resource-type",
             "unit_test",
             "--vars",
@@ -109,17 +127,19 @@ def build(
         callbacks=[on_event],
     )
     for node, result in ended:
-        _record(node, result, runs)
+        _record(node, result, runs, traces[node.unique_id])
     for run in runs:
         # dbt calls a selection that matches nothing a success, and has no results to show for
         # what stopped it as a whole.
         if outcome.exception and run.ok:
             run.errors.append(str(outcome.exception) or type(outcome.exception).__name__)
+            run.lasting = not is_transient(outcome.exception)
         elif not run.rollup_ended and run.ok:
             run.errors.append(f"dbt did not build {ROLLUPS[run.job_name]}.")
+            run.lasting = True
 
 
-def _record(node: Any, result: Any, runs: list[JobRun]) -> None:
+def _record(node: Any, result: Any, runs: list[JobRun], trace: str) -> None:
     """Add the result of one dbt node to the jobs that it belongs to."""
     jobs = jobs_of(node.fqn, tuple(run.job_name for run in runs))
     for run in runs:
@@ -131,6 +151,7 @@ def _record(node: Any, result: Any, runs: list[JobRun]) -> None:
             run.rows_written = int(dict(result.adapter_response).get("rows_affected", 0))
         if result.status not in (*ENDED_WELL, SKIPPED):
             run.errors.append(_problem(node, result))
+            run.lasting |= not is_transient(trace)
 
 
 def _step(info: Any, result: Any = None) -> Step:
@@ -151,6 +172,15 @@ def _problem(node: Any, result: Any) -> str:
     if compiled := getattr(node, "compiled_path", None):  # a seed has none
         lines.append(f"SQL: {os.path.relpath(ROOT / compiled)}")
     return "\n  ".join(lines)
+
+
+def _put(path: Path, text: str) -> None:
+    """Write a file that another run may be reading, unless it is there already."""
+    if path.exists() and path.read_text() == text:
+        return
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
+        file.write(text)
+    os.replace(file.name, path)
 
 
 @contextmanager

@@ -25,6 +25,7 @@ from dbt_common.behavior_flags import BehaviorFlagRendered
 from psycopg import sql
 
 from cli import cli as command_line
+from dbt_project import transient
 from dbt_project.source import create_source_tables
 
 pytest_plugins = ["api_fixtures"]  # of the whole session, so that their databases are made once
@@ -69,6 +70,7 @@ def _settings() -> Iterator[None]:
         for name in ("ROLLUP_HOME", "DBT_TARGET_PATH", "DBT_LOG_PATH"):
             patch.setenv(name, f"{folder}/{name.lower()}")
         patch.setenv("DBT_WRITE_JSON", "false")  # nobody reads what takes a fifth of a run to write
+        patch.setattr(transient, "WAITS_S", (0.01,) * 3)
         # For the sake of a log line nobody sees, dbt walks the stack 50 times in every run. Below
         # pytest the stack is so deep that this took a third of the time.
         patch.setattr(BehaviorFlagRendered, "_default_source", staticmethod(lambda: "dbt"))

@@ -172,7 +172,9 @@ def test_a_database_that_cannot_be_reached_is_told(
     monkeypatch.setenv("DATABASE_URL", url)
     outcome = cli(*command)
     assert (outcome.exit_code, outcome.stdout) == (1, "")
-    assert outcome.stderr.startswith("Error: ") and told in outcome.stderr
+    last = outcome.stderr.splitlines()[-1]
+    assert last.startswith("Error: ") and told in last
+    assert ("Trying again" in outcome.stderr) is told.startswith("Cannot connect to")
     assert "secret" not in outcome.stderr and "Traceback" not in outcome.stderr
 
 

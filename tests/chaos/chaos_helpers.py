@@ -4,10 +4,12 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
+import psycopg
 from psycopg.rows import dict_row
 from tables import NOW, App, Rollups, differences, event, expected, stored
 
@@ -86,10 +88,20 @@ def successes(rows: list[dict[str, Any]]) -> set[str]:
     return {row["job_name"] for row in rows if row["status"] == "SUCCESS"}
 
 
-def start(url: str, *arguments: object, **environment: str) -> subprocess.Popen:
+def start(
+    url: str, *arguments: object, prefix: Sequence[str] = (), **environment: str
+) -> subprocess.Popen:
     """Start the command line in a process of its own, as of the tests' moment."""
     return subprocess.Popen(
-        [sys.executable, ROOT / "cli.py", "--json", "--as-of", str(NOW), *map(str, arguments)],
+        [
+            *prefix,
+            sys.executable,
+            ROOT / "cli.py",
+            "--json",
+            "--as-of",
+            str(NOW),
+            *map(str, arguments),
+        ],
         env={**os.environ, "DATABASE_URL": url, **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -105,14 +117,51 @@ def succeed(url: str, *arguments: object, **environment: str) -> str:
     return stderr
 
 
-def assert_gone(conn: Any, seconds: float = 60) -> None:
-    """No connection but the test's own is left in its database, and no lock of a run."""
-    others = """
-        select pid, state, query from pg_stat_activity
+@contextmanager
+def blocked(watch: Any, url: str) -> Iterator[Callable[[], list[int]]]:
+    """Let whoever reads events wait; yields a function that returns who does, by process.
+
+    `watch` is in autocommit: a transaction sees others' activity as it first looked.
+    """
+    waiting = """
+        select pid from pg_stat_activity
+        where datname = current_database() and wait_event_type = 'Lock'
+    """
+    with psycopg.connect(url) as conn:
+        conn.execute("lock table event_logs in access exclusive mode")
+        yield lambda: [pid for (pid,) in watch.execute(waiting)]
+        conn.rollback()
+
+
+def terminate(conn: Any, pids: Iterable[int]) -> int:
+    query = "select count(pg_terminate_backend(pid)) from unnest(%s::int[]) as pid"
+    return conn.execute(query, [[*pids]]).fetchone()[0]
+
+
+def others(conn: Any) -> list[int]:
+    """The processes of every other connection to the same database."""
+    query = """
+        select pid from pg_stat_activity
         where datname = current_database() and pid <> pg_backend_pid()
             and backend_type = 'client backend'
+        order by pid
     """
-    wait_until(lambda: not conn.execute(others).fetchall(), seconds)
+    return [pid for (pid,) in conn.execute(query)]
+
+
+def lock_holder(conn: Any) -> list[int]:
+    """The process that holds the locks of the run, which is no model's."""
+    query = """
+        select distinct pid from pg_stat_activity join pg_locks using (pid)
+        where datname = current_database() and application_name = 'analytics-rollups'
+            and locktype = 'advisory' and granted
+    """
+    return [pid for (pid,) in conn.execute(query)]
+
+
+def assert_gone(conn: Any, seconds: float = 60) -> None:
+    """No connection but the test's own is left in its database, and no lock of a run."""
+    wait_until(lambda: not others(conn), seconds)
     locks = """
         select * from pg_locks where locktype = 'advisory'
             and database = (select oid from pg_database where datname = current_database())

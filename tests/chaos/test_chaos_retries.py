@@ -1,0 +1,81 @@
+"""What is tried again, how often, and what is not."""
+
+import pytest
+from chaos_helpers import log
+from psycopg import errors
+
+from dbt_project import runner, transient
+from dbt_project.transient import is_transient
+
+CONNECTING = 'psycopg2.OperationalError: connection to server at "db", port 5432 failed: '
+
+
+@pytest.mark.parametrize(
+    ("trace", "passes"),
+    [
+        ("psycopg2.errors.AdminShutdown: terminating connection", True),
+        ("psycopg2.errors.DeadlockDetected: deadlock detected", True),
+        ("psycopg.errors.TooManyConnections: sorry", True),
+        ("psycopg2.OperationalError: server closed the connection unexpectedly\n\tThis", True),
+        ("psycopg2.OperationalError: SSL SYSCALL error: EOF detected", True),
+        ("psycopg2.InterfaceError: connection already closed", True),
+        (f"{CONNECTING}Connection refused\n\tIs the server running on that host?", True),
+        (f"{CONNECTING}FATAL:  the database system is starting up", True),
+        (f"{CONNECTING}FATAL:  sorry, too many clients already", True),
+        (f'{CONNECTING}FATAL:  password authentication failed for user "app"', False),
+        (f'{CONNECTING}FATAL:  database "nothing" does not exist', False),
+        (f"{CONNECTING}Connection refused\n{CONNECTING}FATAL:  no pg_hba.conf entry", False),
+        ('psycopg2.OperationalError: could not translate host name "x": unknown', False),
+        ("psycopg2.errors.QueryCanceled: canceling statement due to statement timeout", False),
+        ("psycopg2.errors.LockNotAvailable: canceling statement due to lock timeout", False),
+        ("psycopg2.errors.DiskFull: could not extend file: No space left on device", False),
+        ("psycopg2.errors.UndefinedTable: relation does not exist", False),
+        ("psycopg2.errors.SyntaxError: the connection is closed", False),
+        ("ValueError: the connection is closed", False),
+        ("", False),
+    ],
+)
+def test_which_failures_pass_by_themselves(trace, passes):
+    assert is_transient(f"Traceback (most recent call last):\n{trace}\n") is passes
+
+
+@pytest.fixture
+def failing(monkeypatch):
+    """Let dbt fail a number of times before it does what it is told."""
+
+    def fail(times, error):
+        def build(runs, *arguments, real=runner.build):
+            calls.append([run.job_name for run in runs])
+            if len(calls) <= times:
+                raise error
+            real(runs, *arguments)
+
+        calls = []
+        monkeypatch.setattr(runner, "build", build)
+        return calls
+
+    return fail
+
+
+def test_a_failure_that_passes_is_gone_with_the_last_attempt(failing, sway, run):
+    calls = failing(len(transient.WAITS_S), errors.AdminShutdown("going down."))
+    outcome = run("--job", "daily")
+    assert outcome.exit_code == 0, outcome.stderr
+    assert len(calls) == len(transient.WAITS_S) + 1
+    assert outcome.stderr.count("going down. Trying daily again in ") == len(transient.WAITS_S)
+    statuses = [row["status"] for row in log(sway.conn)]
+    assert statuses == ["FAILED"] * len(transient.WAITS_S) + ["SUCCESS"]
+
+
+def test_a_failure_that_does_not_pass_ends_the_run_after_so_many_attempts(failing, sway, run):
+    calls = failing(99, errors.AdminShutdown("going down."))
+    outcome = run("--job", "daily")
+    assert (outcome.exit_code, outcome.summary["error"]) == (1, "going down.")
+    assert len(calls) == len(log(sway.conn)) == len(transient.WAITS_S) + 1
+    assert {row["status"] for row in log(sway.conn)} == {"FAILED"}
+
+
+def test_a_failure_that_lasts_is_not_tried_again(failing, sway, run):
+    calls = failing(99, errors.UndefinedTable("no such table"))
+    assert run("--job", "daily").exit_code == 1
+    assert len(calls) == len(log(sway.conn)) == 1
