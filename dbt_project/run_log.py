@@ -124,7 +124,8 @@ def held(
         # What a run is taken for that ends before anything is known of it.
         problem: BaseException | None = KeyboardInterrupt()
         try:
-            runs += [_start(conn, schema, job, window) for job in jobs]
+            for job in jobs:
+                runs.append(_start(conn, schema, job, window))
             yield runs
             problem = None
         except BaseException as error:
