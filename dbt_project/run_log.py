@@ -175,7 +175,8 @@ def _stay_open(lock: psycopg.Connection) -> tuple[Any, ...]:
             ('transaction_timeout', '0'),
             ('tcp_keepalives_idle', '20'),
             ('tcp_keepalives_interval', '5'),
-            ('tcp_keepalives_count', '3')
+            ('tcp_keepalives_count', '3'),
+            ('tcp_user_timeout', '35000')
         ) as wanted (name, value) using (name)
         """
     )

@@ -4,9 +4,6 @@
     The lock makes two dbt runs of one model wait for each other, where they would double rows
     or deadlock. It ends with the transaction, so it works behind a transaction-mode pooler.
 
-    The server by itself may take two hours to notice that the client is gone, and notices it
-    never in the middle of a statement. Till then the next run would wait for that lock.
-
     The planner cannot know how many groups a day of an instant makes, and takes them for as
     many as there are events. Left alone it sorts or spills what fits in memory. Its default
     price of a random page is that of a spinning disk.
@@ -15,15 +12,7 @@
     the database's settings are.
 -#}
 {% macro prepare_rollup() -%}
-    select set_config(name, value, true)
-    from (
-        values
-            ('tcp_keepalives_idle', '20'),
-            ('tcp_keepalives_interval', '5'),
-            ('tcp_keepalives_count', '3'),
-            ('client_connection_check_interval', '10s')
-    ) as wanted (name, value)
-    where name <> 'client_connection_check_interval' or version() ~ 'linux|darwin|freebsd';
+    {{ notice_lost_client() }};
     {{ lock_relation(this) }};
     set local work_mem = '64MB';
     set local enable_sort = off;

@@ -12,7 +12,7 @@ import tables
 from tables import GUARDED, NOW, image
 
 from dbt_project import demo, runner
-from dbt_project.database import DatabaseError, connect, parse_url
+from dbt_project.database import TIMEOUTS, DatabaseError, connect, parse_url
 from dbt_project.source import create_source_tables
 
 NOWHERE = "postgresql://nobody:secret@localhost:1/nothing"
@@ -229,7 +229,7 @@ def test_what_a_url_may_hold(url, parameters):
     assert found.pop("application_name") == "analytics-rollups"
     found.setdefault("connect_timeout", "10")
     assert parameters.items() <= found.items()
-    assert set(found) <= {*parameters, "connect_timeout", "dbname"}
+    assert set(found) <= {*parameters, *TIMEOUTS, "dbname"}
 
 
 def test_the_least_rights_and_an_awkward_password_are_enough(source, guarded, cli, monkeypatch):

@@ -1,0 +1,16 @@
+{#-
+    The server by itself may take two hours to notice that the client of a transaction is gone, and
+    notices it never in the middle of a statement. Till then the next run would wait for its locks.
+-#}
+{% macro notice_lost_client() -%}
+    select set_config(name, value, true)
+    from (
+        values
+            ('tcp_keepalives_idle', '20'),
+            ('tcp_keepalives_interval', '5'),
+            ('tcp_keepalives_count', '3'),
+            ('tcp_user_timeout', '35000'),
+            ('client_connection_check_interval', '10000')
+    ) as wanted (name, value)
+    where name <> 'client_connection_check_interval' or version() ~ 'linux|darwin|freebsd'
+{%- endmacro %}
