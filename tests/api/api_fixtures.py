@@ -4,8 +4,6 @@ A plugin, since tests outside of this folder use them as well.
 """
 
 import os
-import subprocess
-import sys
 from itertools import count
 from pathlib import Path
 
@@ -17,7 +15,6 @@ from psycopg.conninfo import make_conninfo
 
 from api import create_app
 from api.settings import Settings
-from dbt_project import ROOT
 from dbt_project.source import create_source_tables
 
 AS_OF = "2026-11-23T15:30:00Z"
@@ -67,16 +64,14 @@ def api_create(api_server, api_maintenance):
 
 
 @pytest.fixture(scope="session")
-def api_template(api_create):
+def api_template(api_create, run_on):
     """The name of a database in which every job ran on the events of `handful.pgsql`."""
     conninfo = api_create()
     with psycopg.connect(conninfo) as conn:
         create_source_tables(conn, "public")
         conn.execute(HANDFUL.read_text())
         name = conn.info.dbname
-    environment = os.environ | {"DATABASE_URL": url_of(conninfo)}
-    command = [sys.executable, str(ROOT / "cli.py"), "--as-of", AS_OF, "--window-days", "3"]
-    subprocess.run(command, check=True, capture_output=True, env=environment)
+    run_on(url_of(conninfo), "--as-of", AS_OF, "--window-days", "3")
     return name
 
 

@@ -2,20 +2,18 @@
 
 import os
 import shutil
-import subprocess
-import sys
-import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from itertools import count
-from urllib.parse import quote, urlencode
 
 import psycopg
 import pytest
+import tables
 from dashboard import NOW, TOKEN, Visit, serving
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from dbt_project import ROOT, demo, embedded
+from dbt_project import demo
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = (
@@ -61,41 +59,18 @@ def browser(chromium):
 
 
 @pytest.fixture(scope="session")
-def browser_server(chromium) -> Iterator[str]:
-    """The conninfo of a superuser on a server that is the tests' own."""
-    # Not below pytest's folder, which another session may clear.
-    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
-        for name in list(os.environ):
-            if name.startswith(("API_", "PG")) or name in ("DATABASE_URL", "ANALYTICS_SCHEMA"):
-                patch.delenv(name)
-        for name in ("ROLLUP_HOME", "DBT_TARGET_PATH", "DBT_LOG_PATH"):
-            patch.setenv(name, f"{folder}/{name.lower()}")
-        if given := os.environ.get("TEST_DATABASE_URL"):
-            yield given
-        else:
-            with embedded.server() as uri:
-                with psycopg.connect(uri, autocommit=True) as conn:
-                    for name in ("fsync", "synchronous_commit", "full_page_writes"):
-                        conn.execute(f"alter system set {name} = off")
-                    conn.execute("select pg_reload_conf()")
-                yield uri
-
-
-@pytest.fixture(scope="session")
-def create(browser_server) -> Iterator[Callable[..., str]]:
+def create(server) -> Iterator[Callable[..., str]]:
     """Create a database, perhaps as a copy of another one; return its conninfo."""
     names = []
-    with psycopg.connect(browser_server, autocommit=True) as conn:
+    with psycopg.connect(server, autocommit=True) as conn:
 
         def create(template: str = "template1") -> str:
             names.append(f"dashboard_test_{os.getpid()}_{next(_numbers)}")
             query = sql.SQL("create database {} template {}")
             conn.execute(query.format(*map(sql.Identifier, (names[-1], template))))
-            return make_conninfo(browser_server, dbname=names[-1])
+            return make_conninfo(server, dbname=names[-1])
 
         yield create
-        if browser_server != os.environ.get("TEST_DATABASE_URL"):
-            return  # the whole server goes
         for name in names:
             conn.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
 
@@ -106,16 +81,12 @@ def demo_size() -> dict[str, int]:
 
 
 @pytest.fixture(scope="session")
-def demo_conninfo(create, demo_size) -> str:
+def demo_conninfo(create, demo_size, run_on) -> str:
     """A database in which every job ran on the made-up app."""
     conninfo = create()
     with psycopg.connect(conninfo) as conn:
         demo.fill(conn, "public", NOW, **demo_size)
-    url = "postgresql://?" + urlencode(conninfo_to_dict(conninfo), quote_via=quote)
-    environment = os.environ | {"DATABASE_URL": url}
-    options = ["--as-of", NOW.isoformat(), "--window-days", "45"]
-    command = [sys.executable, str(ROOT / "cli.py"), *options]
-    subprocess.run(command, check=True, capture_output=True, env=environment)
+    run_on(tables.url_of(conninfo), "--as-of", NOW.isoformat(), "--window-days", "45")
     # The run log knows the moment at which the run was really made.
     with psycopg.connect(conninfo) as conn:
         conn.execute("""
@@ -143,7 +114,14 @@ def copy(create, demo_conninfo) -> Iterator[psycopg.Connection]:
 
 
 @pytest.fixture
-def visit(browser) -> Iterator[Callable[..., Visit]]:
+def serve() -> Iterator[Callable[..., str]]:
+    """Serve the app on a database as `serving` does, until the test's visits have ended."""
+    with ExitStack() as servers:
+        yield lambda *arguments, **named: servers.enter_context(serving(*arguments, **named))
+
+
+@pytest.fixture
+def visit(browser, serve) -> Iterator[Callable[..., Visit]]:
     """Open a page; whatever it was, it must not have complained by the end.
 
     `expected` is a part of the console's messages that the test provokes.

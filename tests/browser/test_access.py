@@ -2,7 +2,7 @@
 
 import re
 
-from dashboard import TOKEN, serving
+from dashboard import TOKEN
 from playwright.sync_api import expect
 
 STORED = "sessionStorage.getItem('dashboard-token')"
@@ -41,12 +41,12 @@ def test_token_that_is_no_longer_valid_leads_back_to_the_question(visit, site):
     assert page.page.evaluate(STORED) is None
 
 
-def test_server_without_a_token_says_what_to_set(visit, demo_conninfo):
-    with serving(demo_conninfo, token=None) as address:
-        page = visit(address, token=None, expected="503")
-        page.page.get_by_label("Token", exact=True).fill("any")
-        page.page.keyboard.press("Enter")
-        page.page.wait_for_selector(".error:has-text('Set DASHBOARD_TOKEN')")
+def test_server_without_a_token_says_what_to_set(visit, serve, demo_conninfo):
+    address = serve(demo_conninfo, token=None)
+    page = visit(address, token=None, expected="503")
+    page.page.get_by_label("Token", exact=True).fill("any")
+    page.page.keyboard.press("Enter")
+    page.page.wait_for_selector(".error:has-text('Set DASHBOARD_TOKEN')")
 
 
 def test_keyboard_alone_reaches_everything(visit, site):

@@ -5,7 +5,7 @@ import io
 import re
 from datetime import timedelta
 
-from dashboard import NOW, serving
+from dashboard import NOW
 from playwright.sync_api import expect
 
 BAD_NAME = "<img src=x onerror=\"document.title='owned'\">"
@@ -20,41 +20,39 @@ HOSTILE = [
 ]
 
 
-def test_no_run_yet(visit, create):
-    with serving(create()) as address:
-        page = visit(address)
-        for view in ("overview", "experiments", "funnel", "ingestion"):
-            page.open(f"#/{view}")
-            expect(page.page).to_have_title(re.compile(f"^{view}", re.I))
-            page.settle()
-            assert "No run yet" in page.text() and "python cli.py" in page.text()
-        assert page.axe() == []
-        gate = visit(address, token=None)
-        assert "No run yet" in gate.text() and gate.page.locator(".gate").is_visible()
+def test_no_run_yet(visit, serve, create):
+    address = serve(create())
+    page = visit(address)
+    for view in ("overview", "experiments", "funnel", "ingestion"):
+        page.open(f"#/{view}")
+        expect(page.page).to_have_title(re.compile(f"^{view}", re.I))
+        page.settle()
+        assert "No run yet" in page.text() and "python cli.py" in page.text()
+    assert page.axe() == []
+    gate = visit(address, token=None)
+    assert "No run yet" in gate.text() and gate.page.locator(".gate").is_visible()
 
 
-def test_no_experiments(visit, copy):
+def test_no_experiments(visit, serve, copy):
     copy.execute("truncate analytics.experiment_catalog, analytics.experiment_metric_rollups")
-    with serving(copy.info.dsn) as address:
-        page = visit(address, "#/experiments")
-        assert "No experiments yet" in page.text()
-        page.open("#/funnel?experiment=exp_rest_timer")  # variants without a catalog keep their ids
-        page.page.wait_for_selector("li .who")
+    address = serve(copy.info.dsn)
+    page = visit(address, "#/experiments")
+    assert "No experiments yet" in page.text()
+    page.open("#/funnel?experiment=exp_rest_timer")  # variants without a catalog keep their ids
+    page.page.wait_for_selector("li .who")
 
 
-def test_window_without_rows(visit, demo_conninfo):
-    with serving(demo_conninfo, now=NOW + timedelta(days=30)) as address:
-        page = visit(address, "#/overview?window=7")
-        assert "Nothing in these 7 days" in page.text()
-        assert "overdue" in page.text("#notices") and "24 Nov 2026, 12:00 UTC" in page.text(
-            "#notices"
-        )
-        page.page.get_by_role("button", name="Show 90 days").click()
-        page.page.wait_for_selector(".uplot")
-        assert "the next run completes it" in page.text()
+def test_window_without_rows(visit, serve, demo_conninfo):
+    address = serve(demo_conninfo, now=NOW + timedelta(days=30))
+    page = visit(address, "#/overview?window=7")
+    assert "Nothing in these 7 days" in page.text()
+    assert "overdue" in page.text("#notices") and "24 Nov 2026, 12:00 UTC" in page.text("#notices")
+    page.page.get_by_role("button", name="Show 90 days").click()
+    page.page.wait_for_selector(".uplot")
+    assert "the next run completes it" in page.text()
 
 
-def test_failed_run_is_told_in_plain_words(visit, copy):
+def test_failed_run_is_told_in_plain_words(visit, serve, copy):
     copy.execute(
         """
         insert into analytics.rollup_runs
@@ -65,19 +63,19 @@ def test_failed_run_is_told_in_plain_words(visit, copy):
         """,
         [f"relation {BAD_NAME} does not exist"],
     )
-    with serving(copy.info.dsn, now=NOW + timedelta(hours=27)) as address:
-        page = visit(address, "#/ingestion")
-        said = page.text("#notices")
-        assert "The last run of the daily and funnel jobs failed on 25 Nov 2026" in said
-        assert "overdue" in said
-        page.page.locator("#notices summary").click()
-        assert BAD_NAME in page.text("#notices")
-        assert page.text("#panel").count("failed") == 2
-        assert page.axe() == []
-        assert "owned" not in page.page.title()
+    address = serve(copy.info.dsn, now=NOW + timedelta(hours=27))
+    page = visit(address, "#/ingestion")
+    said = page.text("#notices")
+    assert "The last run of the daily and funnel jobs failed on 25 Nov 2026" in said
+    assert "overdue" in said
+    page.page.locator("#notices summary").click()
+    assert BAD_NAME in page.text("#notices")
+    assert page.text("#panel").count("failed") == 2
+    assert page.axe() == []
+    assert "owned" not in page.page.title()
 
 
-def test_hostile_names_come_out_as_text(visit, copy):
+def test_hostile_names_come_out_as_text(visit, serve, copy):
     day = "2026-11-23"
     for nth, name in enumerate(HOSTILE):
         copy.execute(
@@ -98,30 +96,29 @@ def test_hostile_names_come_out_as_text(visit, copy):
                  [BAD_NAME, "active_open"])  # fmt: skip
     copy.execute("update analytics.funnel_rollups set step_name = %s where step_name = %s",
                  [BAD_NAME, "active_open"])  # fmt: skip
-    with serving(copy.info.dsn) as address:
-        page = visit(address, "#/ingestion", viewport={"width": 360, "height": 740})
-        for button in page.page.get_by_role("button", name="Table").all():
-            button.click()
-        for name in HOSTILE[:4]:
-            assert name in page.text()
+    address = serve(copy.info.dsn)
+    page = visit(address, "#/ingestion", viewport={"width": 360, "height": 740})
+    for button in page.page.get_by_role("button", name="Table").all():
+        button.click()
+    for name in HOSTILE[:4]:
+        assert name in page.text()
+    assert not page.is_wider_than_the_screen()
+    cells = {
+        row["event"] for row in csv.DictReader(io.StringIO(page.download("CSV: Events by name")))
+    }
+    assert {BAD_NAME, "'=cmd|'/c calc'!A1", "n" * 5000} <= cells
+    assert page.axe() == []
+    for view in ("experiments", "funnel"):
+        page.open(f"#/{view}")
+        expect(page.page).to_have_title(re.compile(f"^{view}", re.I))
+        page.settle()
+        assert "<img src=x" in page.text("#panel")
+        assert page.page.locator("#panel img").count() == 0
         assert not page.is_wider_than_the_screen()
-        cells = {
-            row["event"]
-            for row in csv.DictReader(io.StringIO(page.download("CSV: Events by name")))
-        }
-        assert {BAD_NAME, "'=cmd|'/c calc'!A1", "n" * 5000} <= cells
-        assert page.axe() == []
-        for view in ("experiments", "funnel"):
-            page.open(f"#/{view}")
-            expect(page.page).to_have_title(re.compile(f"^{view}", re.I))
-            page.settle()
-            assert "<img src=x" in page.text("#panel")
-            assert page.page.locator("#panel img").count() == 0
-            assert not page.is_wider_than_the_screen()
-        page.page.get_by_role("tab", name="Experiments").click()
-        page.page.get_by_role("link", name="<img").click()
-        expect(page.page.locator(".detail h2")).to_contain_text("<img")
-        assert "owned" not in page.page.title()
+    page.page.get_by_role("tab", name="Experiments").click()
+    page.page.get_by_role("link", name="<img").click()
+    expect(page.page.locator(".detail h2")).to_contain_text("<img")
+    assert "owned" not in page.page.title()
 
 
 def test_api_away_and_back(visit, site):
