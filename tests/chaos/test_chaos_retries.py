@@ -44,11 +44,11 @@ def failing(monkeypatch):
     """Let dbt fail a number of times before it does what it is told."""
 
     def fail(times, error):
-        def build(runs, *arguments, real=runner.build):
+        def build(runs, *arguments, real=runner.build, **options):
             calls.append([run.job_name for run in runs])
             if len(calls) <= times:
                 raise error
-            real(runs, *arguments)
+            real(runs, *arguments, **options)
 
         calls = []
         monkeypatch.setattr(runner, "build", build)
