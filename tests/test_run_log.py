@@ -47,9 +47,9 @@ def held(url, *jobs, schema="analytics"):
 def test_a_run_is_on_record_before_dbt_starts_and_after(source, run, monkeypatch):
     seen = []
 
-    def build(*arguments, real=runner.build):
+    def build(*arguments, real=runner.build, **options):
         seen.extend(log(source))
-        real(*arguments)
+        real(*arguments, **options)
 
     monkeypatch.setattr(runner, "build", build)
     source.event("2026-11-22 10:00")
@@ -124,7 +124,7 @@ def test_what_a_dead_run_left_is_found_by_any_run_and_by_the_list(source, run, c
 
 
 def test_an_error_outside_of_dbt_is_logged_and_passed_on(source, run, monkeypatch):
-    def build(*arguments):
+    def build(*arguments, **options):
         raise ZeroDivisionError("no such luck")
 
     with monkeypatch.context() as patch:
@@ -138,8 +138,8 @@ def test_an_error_outside_of_dbt_is_logged_and_passed_on(source, run, monkeypatc
 
 
 def test_the_end_is_logged_though_the_connection_was_lost(source, run, monkeypatch):
-    def build(*arguments, real=runner.build):
-        real(*arguments)
+    def build(*arguments, real=runner.build, **options):
+        real(*arguments, **options)
         source.do("select pg_terminate_backend(pid) from pg_stat_activity"
                   " where datname = current_database() and pid <> pg_backend_pid()")  # fmt: skip
 
@@ -150,8 +150,8 @@ def test_the_end_is_logged_though_the_connection_was_lost(source, run, monkeypat
 
 
 def test_a_run_that_lost_its_lock_to_another_says_so(source, run, monkeypatch):
-    def build(*arguments, real=runner.build):
-        real(*arguments)
+    def build(*arguments, real=runner.build, **options):
+        real(*arguments, **options)
         source.do("update analytics.rollup_runs set status = 'FAILED', error_text = 'taken over'")
 
     monkeypatch.setattr(runner, "build", build)
