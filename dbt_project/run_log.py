@@ -23,6 +23,8 @@ from psycopg.types.json import Jsonb
 from dbt_project.database import DatabaseError, connect
 from dbt_project.window import Window
 
+# As a number, for psycopg reads a time in no other DateStyle than ISO.
+STARTED = "extract(epoch from backend_start)"
 ORPHANED = "The process was killed or lost its connection; the next run found that out."
 PATIENCE_S = 2.0
 DDL = Path(__file__).with_name("run_log.sql")
@@ -180,7 +182,7 @@ def _stay_open(lock: psycopg.Connection) -> tuple[Any, ...]:
         ) as wanted (name, value) using (name)
         """
     )
-    query = "select pid, backend_start from pg_stat_activity where pid = pg_backend_pid()"
+    query = f"select pid, {STARTED} from pg_stat_activity where pid = pg_backend_pid()"
     return lock.execute(query).fetchone()
 
 
@@ -273,7 +275,7 @@ def _finish(
             written = _write(fresh, update, values)
             # It may not know yet that its client is cut off, and would keep out the next run.
             end = "select pg_terminate_backend(pid) from pg_stat_activity"
-            fresh.execute(f"{end} where (pid, backend_start) = (%s, %s)", session)
+            fresh.execute(f"{end} where (pid, {STARTED}) = (%s, %s)", session)
     if written < len(runs):
         raise DatabaseError(
             "This run lost its lock and another run took over; see `python cli.py runs`."

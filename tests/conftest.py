@@ -45,6 +45,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if (folder := item.path.parent.name) in ("api", "browser"):
             item.add_marker(pytest.mark.xdist_group(folder))
 
+
 @dataclass(frozen=True)
 class Outcome:
     """How a command ended."""

@@ -10,6 +10,8 @@ import psycopg
 from dbt_project import ROOT
 from dbt_project.database import dbt_environment
 
+FOLDERS = ("models", "tests/across", "tests/daily", "tests/experiment", "tests/funnel")
+
 
 def test_the_sql_is_in_its_style(source, database_url, tmp_path):
     (tmp_path / "profiles.yml").write_text((ROOT / "profiles.yml.example").read_text())
@@ -17,8 +19,7 @@ def test_the_sql_is_in_its_style(source, database_url, tmp_path):
         environment = dbt_environment(conn)
     places = {"DBT_PROFILES_DIR": str(tmp_path), "HOME": str(tmp_path)}
     linted = subprocess.run(
-        [Path(sys.executable).parent / "sqlfluff", "lint", "--disable-progress-bar"]
-        + ["models", *(f"tests/{folder}" for folder in ("across", "daily", "experiment", "funnel"))],
+        [Path(sys.executable).parent / "sqlfluff", "lint", "--disable-progress-bar", *FOLDERS],
         cwd=ROOT,
         env={**os.environ, **environment, **places},
         capture_output=True,

@@ -38,7 +38,9 @@ assigned as (
     select
         experiment_id,
         variant_id,
-        {{ utc_midnight('greatest(assigned_at, ' ~ utc_literal(window_start()) ~ ')') }} as midnight,
+        {{ utc_midnight(
+            'greatest(assigned_at, ' ~ utc_literal(window_start()) ~ ')'
+        ) }} as midnight,
         count(*) as user_count
     from assignments
     where assigned_at < {{ utc_literal(window_end()) }}

@@ -71,7 +71,12 @@ totals as (
 changed_users as (
 
     select anonymous_user_id
-    from (select distinct anonymous_user_id, experiment_map from step_users) as user_maps
+    from (
+        select distinct
+            anonymous_user_id,
+            experiment_map
+        from step_users
+    ) as user_maps
     group by 1
     having count(*) > 1
 

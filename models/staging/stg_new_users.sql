@@ -35,8 +35,7 @@ new_users as (
                 select 1
                 from {{ source('app', 'event_logs') }} as history
                 where history.anonymous_user_id = active_users.anonymous_user_id
-                offset active_users.event_count
-                limit 1
+                limit 1 offset active_users.event_count
             ) is null
             or (
                 select 1
@@ -79,16 +78,17 @@ first_week as (
         sum(
             case
                 when user_days.last_submission_at <= horizons.week_later then user_days.submissions
-                when user_days.first_submission_at <= horizons.week_later then (
-                    -- Only the week's last, partial day has to be counted event by event.
-                    select count(*)
-                    from {{ source('app', 'event_logs') }} as events
-                    where
-                        events.anonymous_user_id = horizons.anonymous_user_id
-                        and cast(events.event_name as text) = 'session_submitted'
-                        and events.occurred_at >= user_days.first_submission_at
-                        and events.occurred_at <= horizons.week_later
-                )
+                when user_days.first_submission_at <= horizons.week_later
+                    then (
+                        -- Only the week's last, partial day has to be counted event by event.
+                        select count(*)
+                        from {{ source('app', 'event_logs') }} as events
+                        where
+                            events.anonymous_user_id = horizons.anonymous_user_id
+                            and cast(events.event_name as text) = 'session_submitted'
+                            and events.occurred_at >= user_days.first_submission_at
+                            and events.occurred_at <= horizons.week_later
+                    )
                 else 0
             end
         ) as sessions_submitted_d7
