@@ -275,8 +275,15 @@ def _failures(
     as_json: bool = False, also: tuple[type[Exception], ...] = (), stopped: str = STOPPED
 ) -> Iterator[None]:
     """Turn what can go wrong into a sentence on stderr and an exit status."""
-    expected = (DatabaseError, DbtFailed, SourceIncomplete, SourceNotEmpty, PurgedKept,
-                psycopg.Error, *also)  # fmt: skip
+    expected: tuple[type[Exception], ...] = (
+        DatabaseError,
+        DbtFailed,
+        SourceIncomplete,
+        SourceNotEmpty,
+        PurgedKept,
+        psycopg.Error,
+        *also,
+    )
     try:
         yield
     except JobHeld as error:

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import cast
 
 from flask import Flask, Response
+from flask.json.provider import DefaultJSONProvider
 
 from api import access_log, compression, cors, docs, errors, health, metrics, pages, queries
 from api.database import Database
@@ -20,7 +22,7 @@ def create_app(settings: Settings | None = None, *, now: Callable[[], datetime] 
     app = Flask(__name__, static_folder=None)
     # A redirect would be the one answer that is not JSON.
     app.url_map.merge_slashes = False
-    app.json.sort_keys = False
+    cast(DefaultJSONProvider, app.json).sort_keys = False
     app.extensions["settings"] = settings
     app.extensions["database"] = Database(settings)
     app.extensions["queries"] = queries.load(settings.schema)

@@ -92,10 +92,10 @@ class Database:
     def _rows(self, message: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         with self._connection() as conn, conn.cursor() as cursor:
             cursor.execute(message, values)
-            found = []
+            found: list[tuple[Any, ...]] = []
             while True:
-                if cursor.description:
-                    found.append(cursor.fetchone())
+                if row := cursor.description and cursor.fetchone():
+                    found.append(row)
                 if not cursor.nextset():
                     return found
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from flask import Blueprint, Response, abort, request
 from werkzeug.utils import safe_join
+from werkzeug.wrappers import Response as BaseResponse
 
 blueprint = Blueprint("pages", __name__)
 FOLDER = Path(__file__).with_name("static")
@@ -38,16 +39,16 @@ HEADERS = {
 
 
 @blueprint.get("/")
-def index() -> Response:
+def index() -> BaseResponse:
     return _file("index.html")
 
 
 @blueprint.get("/static/<path:name>")
-def static(name: str) -> Response:
+def static(name: str) -> BaseResponse:
     return _file(name)
 
 
-def _file(name: str) -> Response:
+def _file(name: str) -> BaseResponse:
     found = safe_join(str(FOLDER), name)
     path = Path(found or "")
     if not found or path.suffix not in TYPES or not path.is_file():

@@ -27,15 +27,17 @@ FILL = Path(__file__).with_name("api.sql")
 
 def flood(asked: Iterator[tuple[str, dict[str, str]]], connections: int) -> int:
     """Send the requests over so many connections at once; return how many went wrong."""
-    lock, errors = threading.Lock(), []
+    lock = threading.Lock()
+    errors: list[str] = []
 
     def work() -> None:
         with client() as ask:
             while True:
                 with lock:
-                    path, extra = next(asked, (None, None))
-                if path is None:
+                    request = next(asked, None)
+                if request is None:
                     return
+                path, extra = request
                 try:
                     status = ask(path, **extra)[0]
                 except (OSError, http.client.HTTPException) as error:

@@ -15,7 +15,7 @@ def install() -> None:
     """Let dbt cancel through the connections themselves."""
     from dbt.adapters.postgres.connections import PostgresConnectionManager
 
-    PostgresConnectionManager.cancel = _cancel
+    setattr(PostgresConnectionManager, "cancel", _cancel)  # noqa: B010  mypy forbids to assign it
 
 
 def _cancel(_: Any, connection: Any) -> None:

@@ -9,6 +9,8 @@ from importlib.util import find_spec
 
 import click
 import psycopg
+from psycopg import Connection, Cursor, sql
+from psycopg.abc import Params
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import Conninfo
 
@@ -36,6 +38,8 @@ TIMEOUTS = {
     "keepalives_count": 3,
     "tcp_user_timeout": 35_000,  # milliseconds
 }
+
+Statement = sql.SQL | sql.Composed  # what can be executed without values
 
 
 class DatabaseError(Exception):
@@ -100,12 +104,22 @@ def parse_url(url: str) -> str:
         raise DatabaseError(
             f"DATABASE_URL cannot be read: {reason}. Percent-encode special characters in it."
         ) from None
-    if "@" in parameters.get("host", "") or re.search("[^0-9,]", parameters.get("port", "")):
+    host, port = (str(parameters.get(name, "")) for name in ("host", "port"))
+    if "@" in host or re.search("[^0-9,]", port):
         # A special character in the password ends it early; its rest must not be told.
         raise DatabaseError(
             "DATABASE_URL has no sensible host and port. Percent-encode special characters in it."
         )
     return make_conninfo("", **{**TIMEOUTS, "application_name": "analytics-rollups", **parameters})
+
+
+def only_row(
+    conn: Connection | Cursor, query: Statement | str, values: Params | None = None
+) -> tuple:
+    """Return the row of a query that always has exactly one."""
+    row = conn.execute(query, values).fetchone()
+    assert row is not None
+    return row
 
 
 def connect(conninfo: str, *, autocommit: bool = False) -> psycopg.Connection:

@@ -91,7 +91,8 @@ def simulate(rng: Random, anchor: datetime, users: int, days: int) -> tuple[list
     period = range(1 - days, 1)
     growth = [(days + day / 2) * WEEKDAYS[(anchor + day * DAY).weekday()] for day in period]
     for number, signup in enumerate(rng.choices(period, growth, k=users), start=1):
-        user, assigned = f"user_{number:05d}", {}
+        user = f"user_{number:05d}"
+        assigned: dict[str, str] = {}
         platform = rng.choices(("ios", "android", "web"), (55, 40, 5))[0]
         for visit, clock in enumerate(session_starts(rng, anchor, signup), start=1):
             age = (clock - anchor) / DAY
@@ -168,7 +169,11 @@ def fill(
         events += strays(Random(seed + 1), now)
         events.sort(key=itemgetter(RECEIVED_AT))
         assignments = [row for row in assignments if row[ASSIGNED_AT] <= now]
-        tick = progress and (lambda done: progress(done, len(events)))
+
+        def tick(done: int) -> None:
+            if progress:
+                progress(done, len(events))
+
         loads = zip(source.TABLES, (events, assignments, *experiment_rows(anchor)), strict=True)
         for table, rows in loads:
             name = sql.Identifier(schema, table)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from typing import IO, cast
 
 from dbt_project.event_values import object_of, parse_object, shown, text_of, time_of
 
@@ -45,10 +46,11 @@ class BadFile(Exception):
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[tuple[io.BufferedReader, io.BufferedIOBase]]:
+def opened(path: Path) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
     """Give the file as it lies on the disk (for its position) and its unpacked content."""
     with path.open("rb") as raw:
-        yield raw, gzip.GzipFile(fileobj=raw) if path.suffix.lower() == ".gz" else raw
+        packed = path.suffix.lower() == ".gz"
+        yield raw, cast(IO[bytes], gzip.GzipFile(fileobj=raw)) if packed else raw
 
 
 def fingerprint(path: Path) -> str:
@@ -98,11 +100,13 @@ def csv_records(lines: Iterable[str]) -> Iterator[tuple[int, dict | Exception]]:
             fields = next(reader, None)
             if fields is None:
                 return
-            if fields and header is None:
+            if not fields:
+                continue
+            if header is None:
                 header = meanings(tuple(name.strip() for name in fields))
-            elif fields and len(fields) != len(header):
+            elif len(fields) != len(header):
                 raise ValueError(f"{len(fields)} fields, but the header has {len(header)}")
-            elif fields:
+            else:
                 yield line, dict(zip(header, fields, strict=True))
         except (ValueError, csv.Error) as error:
             yield line, error
@@ -139,7 +143,7 @@ def event_row(record: dict, digest: str, line: int) -> tuple:
     )
 
 
-def good_rows(path: Path, content: io.BufferedIOBase, digest: str, bad: BadFile) -> Iterator:
+def good_rows(path: Path, content: IO[bytes], digest: str, bad: BadFile) -> Iterator:
     """Yield rows up to the first problem; read on to collect in `bad` what else is wrong."""
     # Bytes that are not UTF-8 become lone surrogates, which `storable` finds with their line.
     lines = io.TextIOWrapper(content, "utf-8-sig", errors="surrogateescape", newline="")

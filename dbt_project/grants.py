@@ -12,6 +12,7 @@ import psycopg
 from psycopg import sql
 
 from dbt_project import run_log
+from dbt_project.database import Statement, only_row
 from dbt_project.preflight import OURS
 from dbt_project.source import TABLES
 
@@ -36,7 +37,7 @@ class Item:
     """Something to see to: `statements` bring it about, and there are none once it is there."""
 
     name: str
-    statements: tuple[sql.Composable, ...] = ()
+    statements: tuple[Statement, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -149,7 +150,7 @@ def creator(conn: psycopg.Connection, wanted: Wanted) -> str:
 
 def _owners(conn: psycopg.Connection, schema: str) -> dict[str, str]:
     """Return who owns each of our tables, or will: the run log's owner is who creates it now."""
-    (me,) = conn.execute("select current_user").fetchone()
+    (me,) = only_row(conn, "select current_user")
     query = """
         select relname, pg_get_userbyid(relowner)
         from pg_class
@@ -159,8 +160,8 @@ def _owners(conn: psycopg.Connection, schema: str) -> dict[str, str]:
     return {"rollup_runs": me} | dict(conn.execute(query, [schema, OURS]).fetchall())
 
 
-def _on_database(conn: psycopg.Connection, role: str, *rights: str) -> tuple[sql.Composable, ...]:
-    (name,) = conn.execute("select current_database()").fetchone()
+def _on_database(conn: psycopg.Connection, role: str, *rights: str) -> tuple[Statement, ...]:
+    (name,) = only_row(conn, "select current_database()")
     place = sql.SQL("database {}").format(sql.Identifier(name))
     held = "has_database_privilege(%s, current_database(), %s)"
     return _grants(place, role, [r for r in rights if not _yes(conn, held, role, r)])
@@ -168,13 +169,13 @@ def _on_database(conn: psycopg.Connection, role: str, *rights: str) -> tuple[sql
 
 def _on_schema(
     conn: psycopg.Connection, role: str, schema: str, *rights: str
-) -> tuple[sql.Composable, ...]:
+) -> tuple[Statement, ...]:
     place = sql.SQL("schema {}").format(sql.Identifier(schema))
     held = "has_schema_privilege(%s, to_regnamespace(quote_ident(%s)), %s)"
     return _grants(place, role, [r for r in rights if not _yes(conn, held, role, schema, r)])
 
 
-def _grants(place: sql.Composable, role: str, rights: Iterable[str]) -> tuple[sql.Composable, ...]:
+def _grants(place: Statement, role: str, rights: Iterable[str]) -> tuple[Statement, ...]:
     named = sql.SQL(", ").join(map(sql.SQL, rights))
     grant = sql.SQL("grant {} on {} to {}").format(named, place, sql.Identifier(role))
     return (grant,) if rights else ()

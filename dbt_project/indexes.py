@@ -5,7 +5,7 @@ from collections.abc import Callable
 import psycopg
 from psycopg import sql
 
-from dbt_project.database import DatabaseError
+from dbt_project.database import DatabaseError, only_row
 from dbt_project.grants import Item
 
 TABLE = "event_logs"
@@ -53,11 +53,12 @@ def items(conn: psycopg.Connection, schema: str) -> list[Item]:
 
     Raises DatabaseError when one is missing and cannot be built on this table, or not now.
     """
-    oid, kind, is_mine, owner = conn.execute(
+    oid, kind, is_mine, owner = only_row(
+        conn,
         "select oid, relkind, pg_has_role(relowner, 'usage'), pg_get_userbyid(relowner)"
         " from pg_class where relnamespace = to_regnamespace(quote_ident(%s)) and relname = %s",
         [schema, TABLE],
-    ).fetchone()
+    )
     found = [_item(conn, schema, oid, name) for name in INDEXES]
     if any(item.statements for item in found):
         _refuse_what_cannot_be(schema, kind, None if is_mine else owner)

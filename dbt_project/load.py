@@ -90,7 +90,11 @@ def load(
         )
         with opened(path) as (raw, content):
             rows = good_rows(path, content, digest, bad)
-            tick = progress and (lambda _: progress(raw.tell(), size))
+
+            def tick(_: int) -> None:
+                if progress:
+                    progress(raw.tell(), size)
+
             source.copy_rows(conn, stage, rows, tick)
         for line, key, first_line, total in [] if bad.total else run(TWICE):
             bad.add(line, f"id: {shown(key)} is the id of line {first_line} too")

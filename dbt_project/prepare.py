@@ -7,7 +7,7 @@ from psycopg import sql
 from psycopg.errors import InsufficientPrivilege, LockNotAvailable
 
 from dbt_project import grants, indexes, run_log, shape
-from dbt_project.database import DatabaseError
+from dbt_project.database import DatabaseError, only_row
 from dbt_project.grants import Item, Wanted
 from dbt_project.source import TABLES, existing_source_tables
 
@@ -87,7 +87,7 @@ def _check_reader(conn: psycopg.Connection, wanted: Wanted, reader: str) -> None
         where rolname = %(reader)s
     """
     creator = grants.creator(conn, wanted)
-    if conn.execute(query, {"creator": creator, "reader": reader}).fetchone()[0]:
+    if only_row(conn, query, {"creator": creator, "reader": reader})[0]:
         raise DatabaseError(
             f"Role {reader} is no reader: it is {creator}, which runs the jobs, or a member of it."
             " Name a role of its own."

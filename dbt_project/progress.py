@@ -1,5 +1,6 @@
 """What a person sees while dbt works: a live display on a terminal, plain lines elsewhere."""
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -33,7 +34,7 @@ def counted(label: str, live: bool) -> Iterator[Callable[[int, int], None]]:
     if not live:
         yield lines
         return
-    with click.progressbar(length=1, label=label, file=click.get_text_stream("stderr")) as bar:
+    with click.progressbar(length=1, label=label, file=sys.stderr) as bar:
 
         def advance(done: int, total: int) -> None:
             bar.length = max(total, 1)
@@ -58,12 +59,12 @@ def _line(step: Step) -> str:
 @contextmanager
 def _live() -> Iterator[Callable[[Step], None]]:
     from rich.console import Console  # only where somebody watches: it takes time to import
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         waiting = progress.add_task("dbt starts")
-        tasks: dict[str, int] = {}
+        tasks: dict[str, TaskID] = {}
 
         def show(step: Step) -> None:
             progress.update(waiting, visible=False)

@@ -4,12 +4,13 @@
 """
 
 import sys
-from datetime import timedelta
+from datetime import date, timedelta
 
 import click
 import psycopg
 from psycopg import sql
 
+from dbt_project.database import only_row
 from dbt_project.jobs import ROLLUPS
 from dbt_project.window import MAX_DAYS, Window
 
@@ -49,16 +50,17 @@ def _consequence(
 ) -> str | None:
     first_day = _first_day(conn, source, window)
     last = window.end.date() if first_day is None else first_day
-    losses, days = [], set()
+    losses: list[str] = []
+    days: set[date] = set()
     for job in jobs:
         table = ROLLUPS[job]
-        found = conn.execute("select to_regclass(quote_ident(%s) || '.' || %s)", [analytics, table])
-        if found.fetchone()[0] is None:
+        query = "select to_regclass(quote_ident(%s) || '.' || %s)"
+        if only_row(conn, query, [analytics, table])[0] is None:
             continue
-        query = sql.SQL("select day, count(*) from {} where day >= %s and day < %s group by 1")
+        counts = sql.SQL("select day, count(*) from {} where day >= %s and day < %s group by 1")
         place = sql.Identifier(analytics, table)
         values = [window.start.date(), min(last, window.end.date())]
-        rows = dict(conn.execute(query.format(place), values).fetchall())
+        rows: dict[date, int] = dict(conn.execute(counts.format(place), values).fetchall())
         if rows:
             losses.append(f"{sum(rows.values()):,} rows of {table}")
             days |= rows.keys()
@@ -72,7 +74,7 @@ def _consequence(
     )
 
 
-def _first_day(conn: psycopg.Connection, source: str, window: Window) -> object:
+def _first_day(conn: psycopg.Connection, source: str, window: Window) -> date | None:
     """Return the UTC day of the earliest valid event, None without one."""
     query = sql.SQL(
         "select to_char(timestamp '1970-01-01' + (min(occurred_at) - '1970-01-01 00:00:00+00'),"
@@ -82,4 +84,4 @@ def _first_day(conn: psycopg.Connection, source: str, window: Window) -> object:
     bounds = (window.as_of - timedelta(days=MAX_DAYS), window.as_of + timedelta(minutes=5))
     literals = [sql.SQL("'{}'").format(sql.SQL(bound.isoformat(sep=" "))) for bound in bounds]
     place = sql.Identifier(source, "event_logs")
-    return conn.execute(query.format(place, *literals)).fetchone()[0]
+    return only_row(conn, query.format(place, *literals))[0]

@@ -85,7 +85,7 @@ def _problems(runs: list[JobRun]) -> list[str]:
 def runs_text(rows: list[dict[str, Any]]) -> str:
     if not rows:
         return "No run yet."
-    cells = [
+    cells: list[tuple[str, ...]] = [
         (
             row["job_name"],
             row["status"],

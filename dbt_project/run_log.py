@@ -20,7 +20,7 @@ from psycopg import sql
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
-from dbt_project.database import DatabaseError, connect
+from dbt_project.database import DatabaseError, Statement, connect, only_row
 from dbt_project.window import Window
 
 # As a number, for psycopg reads a time in no other DateStyle than ISO.
@@ -76,12 +76,12 @@ def create(conn: psycopg.Connection, schema: str) -> None:
             conn.execute(statement)
 
 
-def missing(conn: psycopg.Connection, schema: str) -> list[sql.Composable]:
+def missing(conn: psycopg.Connection, schema: str) -> list[Statement]:
     """Return what one transaction has to execute to create what `create` does; often nothing."""
     if _is_complete(conn, schema):
         return []
     name = sql.Identifier(schema)
-    there = conn.execute("select to_regnamespace(quote_ident(%s))", [schema]).fetchone()[0]
+    there = only_row(conn, "select to_regnamespace(quote_ident(%s))", [schema])[0]
     return [
         *([] if there else [sql.SQL("create schema {}").format(name)]),
         sql.SQL("set local search_path to {}").format(name),
@@ -104,7 +104,7 @@ def _is_complete(conn: psycopg.Connection, schema: str) -> bool:
             and attname = 'holder'
             and not attisdropped
     """
-    return conn.execute(query, [schema]).fetchone()[0]
+    return only_row(conn, query, [schema])[0]
 
 
 @contextmanager
@@ -183,13 +183,13 @@ def _stay_open(lock: psycopg.Connection) -> tuple[Any, ...]:
         """
     )
     query = f"select pid, {STARTED} from pg_stat_activity where pid = pg_backend_pid()"
-    return lock.execute(query).fetchone()
+    return only_row(lock, query)
 
 
 def _try_lock(conn: psycopg.Connection, schema: str, job: str) -> bool:
     key = f"{schema}:{job}"
     query = "select pg_try_advisory_xact_lock(hashtextextended(%s, 0))"
-    return conn.execute(query, [key]).fetchone()[0]
+    return only_row(conn, query, [key])[0]
 
 
 def _is_locked(conn: psycopg.Connection, schema: str, job: str) -> bool:
@@ -202,7 +202,7 @@ def _is_locked(conn: psycopg.Connection, schema: str, job: str) -> bool:
             and objsubid = 1
             and cast(classid as bigint) << 32 | cast(objid as bigint) = hashtextextended(%s, 0)
     """
-    return conn.execute(query, [f"{schema}:{job}"]).fetchone()[0]
+    return only_row(conn, query, [f"{schema}:{job}"])[0]
 
 
 def _lock(lock: psycopg.Connection, schema: str, job: str) -> None:

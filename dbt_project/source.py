@@ -7,6 +7,8 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import tuple_row
 
+from dbt_project.database import only_row
+
 TABLES = ("event_logs", "assignments", "experiments", "experiment_variants")
 EVENT_COLUMNS = (
     "id", "event_id", "anonymous_user_id", "session_id", "install_id", "platform", "app_version",
@@ -67,8 +69,7 @@ def create_source_tables(conn: psycopg.Connection, schema: str) -> None:
         cur.execute("select 1 from pg_catalog.pg_namespace where nspname = %s", [schema])
         if cur.fetchone() is None:
             cur.execute(sql.SQL("create schema if not exists {}").format(sql.Identifier(schema)))
-        cur.execute("select current_setting('search_path')")
-        (before,) = cur.fetchone()
+        (before,) = only_row(cur, "select current_setting('search_path')")
         cur.execute(sql.SQL("set local search_path to {}").format(sql.Identifier(schema)))
         cur.execute(DDL.read_text(encoding="utf-8"), prepare=False)
         cur.execute("select set_config('search_path', %s, true)", [before])
