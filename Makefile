@@ -24,7 +24,7 @@ demo: setup ## Fill an embedded PostgreSQL with a made-up app and run every job
 	$(BIN)/python cli.py demo
 
 test: setup lint ## Run everything that CI runs
-	$(BIN)/pytest --numprocesses 2 --dist loadgroup
+	$(BIN)/pytest --numprocesses 2
 
 chaos: setup ## Run the slow tests that kill, cut off, race and flood everything
 	$(BIN)/pytest --numprocesses 2 -m chaos

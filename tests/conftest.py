@@ -21,6 +21,7 @@ import throwaway
 from click.testing import CliRunner
 from dbt_common.behavior_flags import BehaviorFlagRendered
 from psycopg import sql
+from xdist.scheduler import LoadScopeScheduling
 
 from cli import cli as command_line
 from dbt_project import transient
@@ -30,6 +31,7 @@ pytest_plugins = ["api_fixtures"]  # of the whole session, so that their databas
 
 # No test reads a clock's time zone by accident: the databases live in Nepal, at +05:45.
 TIME_ZONE = "Asia/Kathmandu"
+TOGETHER = ("tests/api/", "tests/browser/")
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -38,12 +40,17 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", "ignore:unclosed file .*dbt.log:ResourceWarning")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    # One worker each, so that what these folders share for a session is made once.
-    for item in items:
-        if (folder := item.path.parent.name) in ("api", "browser"):
-            item.add_marker(pytest.mark.xdist_group(folder))
+class Scheduling(LoadScopeScheduling):
+    """Give the tests of some folders to one worker, so that what they share is made once."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return next((folder for folder in TOGETHER if nodeid.startswith(folder)), nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)  # xdist's; its groups by mark get lost in pytest 9.2
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
+    return Scheduling(config, log)
+
 
 
 @dataclass(frozen=True)
