@@ -52,7 +52,6 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
     return Scheduling(config, log)
 
 
-
 @dataclass(frozen=True)
 class Outcome:
     """How a command ended."""
