@@ -17,23 +17,17 @@ import psycopg
 
 from dbt_project import preflight, progress, purges, report, run_log, runner, stop
 from dbt_project.database import (
-    DatabaseError,
     analytics_schema,
     connect,
     database,
     dbt_environment,
     source_schema,
 )
+from dbt_project.failures import FAILED, failures
 from dbt_project.jobs import JOBS, selection
-from dbt_project.purges import PurgedKept
 from dbt_project.run import run_jobs
-from dbt_project.run_log import JobHeld, JobRun
-from dbt_project.runner import DbtFailed
-from dbt_project.source import SourceIncomplete, SourceNotEmpty
+from dbt_project.run_log import JobRun
 from dbt_project.window import MAX_DAYS, Window, iso, parse_instant
-
-FAILED, HELD, INTERRUPTED = 1, 3, 130
-STOPPED = "Stopped. The run log says FAILED if it had begun; what was not done was undone."
 
 
 class Instant(click.ParamType):
@@ -93,7 +87,7 @@ def cli(ctx, jobs, window_days, as_of, allow_purged, yes, dry_run, as_json, summ
         _print_plan(window, wanted, as_json)
         return
     stop.heed()
-    with _failures(as_json), database() as conninfo:
+    with failures(as_json), database() as conninfo:
         runs = _run(conninfo, window, wanted, allow_purged, yes)
     if summary_file:
         summary_file.write(report.summary_markdown(window, runs))
@@ -109,7 +103,7 @@ def cli(ctx, jobs, window_days, as_of, allow_purged, yes, dry_run, as_json, summ
 @click.option("--json", "as_json", is_flag=True, help="Print the rows as JSON.")
 def runs(limit, as_json):
     """List the latest runs, newest first."""
-    with _failures(as_json), _connection() as conn:
+    with failures(as_json), _connection() as conn:
         rows = run_log.recent(conn, analytics_schema(), limit)
     click.echo(json.dumps(rows, default=_plain) if as_json else report.runs_text(rows))
 
@@ -128,7 +122,7 @@ def init(writer, readers, indexes, dry_run):
     """
     from dbt_project import prepare
 
-    with _failures(stopped=prepare.STOPPED), _connection() as conn:
+    with failures(stopped=prepare.STOPPED), _connection() as conn:
         wanted = prepare.Wanted(source_schema(), analytics_schema(), writer, readers)
         if dry_run:
             lines = [prepare.script(conn, wanted, indexes)]
@@ -141,7 +135,7 @@ def init(writer, readers, indexes, dry_run):
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def dbt(arguments):
     """Run any dbt command on the same database, as in: dbt -- build --select daily"""
-    with _failures(), _connection() as conn:
+    with failures(), _connection() as conn:
         outcome = runner.dbt(arguments, dbt_environment(conn))
     if outcome.exception:
         click.echo(str(outcome.exception), err=True)
@@ -155,7 +149,7 @@ def demo():
 
     window = Window(datetime.now(UTC), 45)
     live = sys.stderr.isatty()
-    with _failures(), database() as conninfo:
+    with failures(), database() as conninfo:
         with (
             closing(connect(conninfo)) as conn,
             progress.counted("Making events", live) as advance,
@@ -178,7 +172,7 @@ def load(file):
     from dbt_project.load import AlreadyLoaded, BadFile, load
 
     with (
-        _failures(also=(AlreadyLoaded, BadFile)),
+        failures(also=(AlreadyLoaded, BadFile)),
         database() as conninfo,
         closing(connect(conninfo)) as conn,
         progress.counted("Loading", sys.stderr.isatty()) as advance,
@@ -203,7 +197,7 @@ def serve(host, port, workers):
     from api.serve import serve
     from api.settings import BadSetting
 
-    with _failures(also=(BadSetting,)):
+    with failures(also=(BadSetting,)):
         sys.exit(serve(host, port, workers))
 
 
@@ -213,7 +207,7 @@ def freshness(as_json):
     """Say when the newest event was received; exits with 1 when that is too long ago."""
     from dbt_project import freshness
 
-    with _failures(as_json, stopped="Stopped."), _connection() as conn:
+    with failures(as_json, stopped="Stopped."), _connection() as conn:
         found = freshness.check(conn, source_schema())
     click.echo(json.dumps(found.summary()) if as_json else found.sentence())
     sys.exit(0 if found.ok else FAILED)
@@ -226,7 +220,7 @@ def docs(port, build_only):
     """Build the documentation of models and macros as one page, and serve it on localhost."""
     from dbt_project import site
 
-    with _failures(also=(site.PortTaken,), stopped="Stopped."), ExitStack() as opened:
+    with failures(also=(site.PortTaken,), stopped="Stopped."), ExitStack() as opened:
         # The port first: that it is taken is better told before the work than after.
         server = None if build_only else opened.enter_context(site.server(port))
         with _connection() as conn:
@@ -268,38 +262,6 @@ def _run(
 def _connection() -> Iterator[psycopg.Connection]:
     with database() as conninfo, closing(connect(conninfo, autocommit=True)) as conn:
         yield conn
-
-
-@contextmanager
-def _failures(
-    as_json: bool = False, also: tuple[type[Exception], ...] = (), stopped: str = STOPPED
-) -> Iterator[None]:
-    """Turn what can go wrong into a sentence on stderr and an exit status."""
-    expected: tuple[type[Exception], ...] = (
-        DatabaseError,
-        DbtFailed,
-        SourceIncomplete,
-        SourceNotEmpty,
-        PurgedKept,
-        psycopg.Error,
-        *also,
-    )
-    try:
-        yield
-    except JobHeld as error:
-        _fail(error, HELD, as_json)
-    except expected as error:
-        _fail(error, FAILED, as_json)
-    except (KeyboardInterrupt, click.Abort):
-        _fail(stopped, INTERRUPTED, as_json)
-
-
-def _fail(error: object, status: int, as_json: bool) -> None:
-    message = str(error).strip()
-    click.echo(f"Error: {message}", err=True)
-    if as_json:
-        click.echo(json.dumps({"ok": False, "error": message}))
-    sys.exit(status)
 
 
 def _print_plan(window: Window, jobs: tuple[str, ...], as_json: bool) -> None:
