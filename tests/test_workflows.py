@@ -59,6 +59,15 @@ def test_a_failure_stands_on_the_page_and_ends_the_step(source, step):
     assert "| funnel | FAILED |" in page and "\n    model funnel_rollups: error" in page
 
 
+def test_a_window_of_0_days_is_not_taken_for_none_given():
+    asked = yaml.safe_load(WORKFLOW.read_text())[True]["workflow_dispatch"]["inputs"]
+    # To `inputs.window_days || '14'` a number 0 is false, and a text "0" is not.
+    assert {name: one["type"] for name, one in asked.items()} == {
+        "job": "choice",
+        "window_days": "string",
+    }
+
+
 @pytest.mark.parametrize(
     ("inputs", "message"),
     [
