@@ -106,7 +106,7 @@ def test_a_database_that_was_never_there(api_client):
 
 
 def test_a_query_that_takes_too_long_is_ended(api_client, api_conninfo):
-    client = api_client(api_conninfo, statement_timeout_s=0.1)
+    client = api_client(api_conninfo, statement_timeout_s=0.5)
     statements = client.application.extensions["queries"]
     for name in ("daily", "daily.csv"):
         statements[name] = "select false, pg_sleep(5)::text"
