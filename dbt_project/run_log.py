@@ -9,7 +9,7 @@ import os
 import socket
 import time
 from collections.abc import Collection, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -137,7 +137,14 @@ def held(
             if problem is not None:
                 for run in runs:
                     run.errors = run.errors or [_reason(problem)]
-            _finish(conninfo, conn, schema, runs, session)
+            try:
+                _finish(conninfo, conn, schema, runs, session)
+            finally:
+                # Closing the connection would free the jobs too, but a moment after this run has
+                # ended. Where the network is gone nothing would answer.
+                if not conn.closed:
+                    with suppress(psycopg.Error):
+                        lock.rollback()
 
 
 def _reason(error: BaseException) -> str:
