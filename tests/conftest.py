@@ -8,9 +8,10 @@ import gc
 import json
 import os
 import signal
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ import pytest
 import tables
 import throwaway
 from click.testing import CliRunner
+from dbt.parser import manifest
+from dbt.plugins.manager import PluginManager
 from dbt_common.behavior_flags import BehaviorFlagRendered
 from psycopg import sql
 from xdist.scheduler import LoadScopeScheduling
@@ -92,6 +95,10 @@ def _settings(scratch) -> Iterator[None]:
         # For the sake of a log line nobody sees, dbt walks the stack 50 times in every run. Below
         # pytest the stack is so deep that this took a third of the time.
         patch.setattr(BehaviorFlagRendered, "_default_source", staticmethod(lambda: "dbt"))
+        # Every invocation of dbt looks for plugins on the whole of Python's path.
+        found = cache(PluginManager.get_prefixed_modules)
+        patch.setattr(PluginManager, "get_prefixed_modules", found)
+        gc.freeze()  # dbt's modules are a hundred thousand objects to look through, time and again
         yield
 
 
@@ -112,23 +119,19 @@ def maintenance(server: str) -> Iterator[psycopg.Connection]:
         yield conn
 
 
+@pytest.fixture(scope="session")
+def lasting_database(server, maintenance) -> Iterator[Callable[..., str]]:
+    """Create a database that lasts as long as the session, perhaps as a copy of another one;
+    return its conninfo."""
+    with throwaway.databases(maintenance, server, "lasting") as create:
+        yield create
+
+
 @pytest.fixture
 def new_database(server, maintenance) -> Iterator[Callable[..., str]]:
-    """Create a database; return its URL.
-
-    The first one always has the same name, since dbt parses the project anew when that changes.
-    """
-    names: list[str] = []
-
-    def create(name: str | None = None, **changes: str) -> str:
-        names.append(name or f"rollup_test_{os.getpid()}_{len(names)}")
-        maintenance.execute(sql.SQL("create database {}").format(sql.Identifier(names[-1])))
-        return tables.url_of(server, dbname=names[-1], **changes)
-
-    yield create
-    for name in names:
-        query = sql.SQL("drop database {} with (force)").format(sql.Identifier(name))
-        maintenance.execute(query)
+    """Create a database that lasts as long as the test; return its URL."""
+    with throwaway.databases(maintenance, server, "test") as create:
+        yield lambda name=None, **changes: tables.url_of(create(name), **changes)
 
 
 @pytest.fixture
@@ -159,8 +162,13 @@ def invoke(*arguments: object) -> Outcome:
     handlers = {number: signal.getsignal(number) for number in SIGNALS}
     umask = os.umask(0o022)
     os.umask(umask)
+    names = ("DATABASE_URL", "ANALYTICS_SCHEMA", "SOURCE_SCHEMA")
+    database = zlib.crc32(repr([os.environ.get(name) for name in names]).encode())
     try:
-        result = CliRunner().invoke(command_line, [str(argument) for argument in arguments])
+        with pytest.MonkeyPatch.context() as patch:
+            # dbt keeps what it parsed for one database and role; tests go back and forth.
+            patch.setattr(manifest, "PARTIAL_PARSE_FILE_NAME", f"partial_parse_{database}.msgpack")
+            result = CliRunner().invoke(command_line, [str(argument) for argument in arguments])
     finally:
         gc.enable()  # a run turns it off for its process's short life
         os.umask(umask)
@@ -173,7 +181,7 @@ def invoke(*arguments: object) -> Outcome:
 
 @pytest.fixture(scope="session")
 def run_on(_settings) -> Callable[..., None]:
-    """Run jobs on a database that several tests read; they must succeed."""
+    """Run a command on a database that several tests read; it must succeed."""
 
     def run(url: str, *arguments: object) -> None:
         with pytest.MonkeyPatch.context() as patch:

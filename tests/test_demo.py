@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta, timezone
 from itertools import pairwise
 
+import psycopg
 import pytest
 
 from dbt_project import demo, source
@@ -26,10 +27,12 @@ def checksum(db, schema, where="true"):
     return sums
 
 
-@pytest.fixture
-def filled(db):
-    demo.fill(db, "public", NOW, **SMALL)
-    return db
+@pytest.fixture(scope="module")
+def filled(lasting_database):
+    """A database that the tests below only read."""
+    with psycopg.connect(lasting_database(), autocommit=True) as conn:
+        demo.fill(conn, "public", NOW, **SMALL)
+        yield conn
 
 
 def test_returns_the_number_of_events(db):

@@ -155,7 +155,8 @@ def test_the_reader_keeps_reading_tables_that_are_built_anew(
         return [as_role(reader, f"select count(*) > 0 from analytics.{name}") for name in built]
 
     # Whoever builds them: the writer or an administrator, by the command line or plain dbt.
-    build = ("dbt", "--", "build", "--exclude-resource-type", "unit_test", "--vars", AS_OF_NOW)
+    no_tests = ("--exclude-resource-types", "unit_test test")
+    build = ("dbt", "--", "build", *no_tests, "--vars", AS_OF_NOW)
     for url, arguments in (
         (database_url, ("--as-of", NOW)),
         (writer, (*build, "--full-refresh")),

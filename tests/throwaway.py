@@ -1,12 +1,17 @@
 """What one session of the tests makes and throws away: a folder, and a PostgreSQL."""
 
+import os
 import shutil
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
 from tables import GUARDED
 
 IN_MEMORY = Path("/dev/shm")
@@ -50,3 +55,25 @@ def postgres(folder: Path) -> Iterator[str]:
     server.start()
     with server:
         yield server.get_uri()
+
+
+@contextmanager
+def databases(conn: psycopg.Connection, conninfo: str, kind: str) -> Iterator[Callable[..., str]]:
+    """Yield what creates a database, perhaps as a copy of another; drop all of them at the end.
+
+    `conn` and `conninfo` are those of a superuser. The first database of a kind always has the
+    same name, since dbt parses the project anew when that changes.
+    """
+    names: list[str] = []
+    numbers = count()
+
+    def create(name: str | None = None, template: str = "template1") -> str:
+        names.append(name or f"rollup_{kind}_{os.getpid()}_{next(numbers)}")
+        # To copy the files costs half of what the default does, where no flush is waited for.
+        query = sql.SQL("create database {} template {} strategy file_copy")
+        conn.execute(query.format(sql.Identifier(names[-1]), sql.Identifier(template)))
+        return make_conninfo(conninfo, dbname=names[-1])
+
+    yield create
+    for name in names:
+        conn.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))

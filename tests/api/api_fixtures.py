@@ -4,14 +4,11 @@ A plugin, since tests outside of this folder use them as well.
 """
 
 import os
-from itertools import count
 from pathlib import Path
 
 import psycopg
 import pytest
 from api_helpers import NOW, TOKEN, fetch, serving, url_of
-from psycopg import sql
-from psycopg.conninfo import make_conninfo
 
 from api import create_app
 from api.settings import Settings
@@ -19,8 +16,6 @@ from dbt_project.source import create_source_tables
 
 AS_OF = "2026-11-23T15:30:00Z"
 HANDFUL = Path(__file__).with_name("handful.pgsql")
-
-_numbers = count(1)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -34,39 +29,9 @@ def api_settings(_settings):
 
 
 @pytest.fixture(scope="session")
-def api_server(api_settings, server):
-    """The conninfo of a superuser on a server that is the tests' own."""
-    return server
-
-
-@pytest.fixture(scope="session")
-def api_maintenance(api_server):
-    with psycopg.connect(api_server, autocommit=True) as conn:
-        yield conn
-
-
-@pytest.fixture(scope="session")
-def api_create(api_server, api_maintenance):
-    """Create a database, perhaps as a copy of another one; return its conninfo."""
-    names = []
-
-    def create(template="template1"):
-        names.append(f"api_test_{os.getpid()}_{next(_numbers)}")
-        query = sql.SQL("create database {} template {}")
-        api_maintenance.execute(query.format(*map(sql.Identifier, (names[-1], template))))
-        return make_conninfo(api_server, dbname=names[-1])
-
-    yield create
-    for name in names:
-        api_maintenance.execute(
-            sql.SQL("drop database {} with (force)").format(sql.Identifier(name))
-        )
-
-
-@pytest.fixture(scope="session")
-def api_template(api_create, run_on):
+def api_template(lasting_database, run_on):
     """The name of a database in which every job ran on the events of `handful.pgsql`."""
-    conninfo = api_create()
+    conninfo = lasting_database()
     with psycopg.connect(conninfo) as conn:
         create_source_tables(conn, "public")
         conn.execute(HANDFUL.read_text())
@@ -76,15 +41,15 @@ def api_template(api_create, run_on):
 
 
 @pytest.fixture(scope="session")
-def api_conninfo(api_create, api_template):
+def api_conninfo(lasting_database, api_template):
     """A copy that tests only read from."""
-    return api_create(api_template)
+    return lasting_database(template=api_template)
 
 
 @pytest.fixture
-def api_copy(api_create, api_template):
+def api_copy(lasting_database, api_template):
     """A copy of the test's own, as a connection in autocommit."""
-    with psycopg.connect(api_create(api_template), autocommit=True) as conn:
+    with psycopg.connect(lasting_database(template=api_template), autocommit=True) as conn:
         yield conn
 
 

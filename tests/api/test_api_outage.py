@@ -16,11 +16,11 @@ def client(api_client, api_copy):
 
 
 @pytest.fixture
-def kill(api_maintenance, api_copy):
+def kill(maintenance, api_copy):
     """End every connection of the API to the test's database."""
 
     def kill():
-        api_maintenance.execute(
+        maintenance.execute(
             "select pg_terminate_backend(pid, 5000) from pg_stat_activity"
             " where datname = %s and pid <> %s",
             [api_copy.info.dbname, api_copy.info.backend_pid],
@@ -30,11 +30,11 @@ def kill(api_maintenance, api_copy):
 
 
 @pytest.fixture
-def away(api_maintenance, api_copy, kill):
+def away(maintenance, api_copy, kill):
     """Shut the API out, or let it in again."""
 
     def set_away(is_away):
-        api_maintenance.execute(
+        maintenance.execute(
             sql.SQL("alter database {} with allow_connections {}").format(
                 sql.Identifier(api_copy.info.dbname), sql.Literal(not is_away)
             )

@@ -160,8 +160,8 @@ def test_an_experiment_that_is_gone_is_not_in_the_summary(client, api_copy):
     assert fetch(client, PATHS[1]).json["no_data"] is True
 
 
-def test_before_the_first_run_the_answers_are_empty(api_client, api_create):
-    client = api_client(api_create())
+def test_before_the_first_run_the_answers_are_empty(api_client, lasting_database):
+    client = api_client(lasting_database())
     for path, key in zip(PATHS, KEYS, strict=True):
         response = fetch(client, path)
         assert response.status_code == 200 and "ETag" not in response.headers
@@ -264,11 +264,9 @@ def test_csv_of_many_rows_comes_whole(client, api_copy):
 READER = "api_reader"
 
 
-def test_a_role_that_reads_the_analytics_schema_only_is_enough(
-    api_client, api_copy, api_maintenance
-):
+def test_a_role_that_reads_the_analytics_schema_only_is_enough(api_client, api_copy, maintenance):
     name = sql.Identifier(f"{READER}_{api_copy.info.dbname}")
-    api_maintenance.execute(sql.SQL("create role {} login").format(name))
+    maintenance.execute(sql.SQL("create role {} login").format(name))
     try:
         api_copy.execute("revoke all on schema public from public")
         for grant in ("usage on schema analytics", "select on all tables in schema analytics"):
@@ -289,7 +287,7 @@ def test_a_role_that_reads_the_analytics_schema_only_is_enough(
         client.application.extensions["database"].close()
     finally:
         api_copy.execute(sql.SQL("drop owned by {}").format(name))
-        api_maintenance.execute(sql.SQL("drop role {}").format(name))
+        maintenance.execute(sql.SQL("drop role {}").format(name))
 
 
 def test_another_schema_is_quoted(api_client, api_copy):

@@ -4,14 +4,12 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from itertools import count
 
 import psycopg
 import pytest
 import tables
 from dashboard import NOW, TOKEN, Visit, serving
-from psycopg import sql
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.conninfo import conninfo_to_dict
 
 from dbt_project import demo
 
@@ -28,7 +26,6 @@ FLAGS = (
 )
 MISSING = "Chromium is not installed (on Debian: apt-get install chromium), or name it in CHROMIUM"
 
-_numbers = count(1)
 _skipped = []
 
 
@@ -59,31 +56,14 @@ def browser(chromium):
 
 
 @pytest.fixture(scope="session")
-def create(server) -> Iterator[Callable[..., str]]:
-    """Create a database, perhaps as a copy of another one; return its conninfo."""
-    names = []
-    with psycopg.connect(server, autocommit=True) as conn:
-
-        def create(template: str = "template1") -> str:
-            names.append(f"dashboard_test_{os.getpid()}_{next(_numbers)}")
-            query = sql.SQL("create database {} template {}")
-            conn.execute(query.format(*map(sql.Identifier, (names[-1], template))))
-            return make_conninfo(server, dbname=names[-1])
-
-        yield create
-        for name in names:
-            conn.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
-
-
-@pytest.fixture(scope="session")
 def demo_size() -> dict[str, int]:
     return {"users": 400, "days": 60}
 
 
 @pytest.fixture(scope="session")
-def demo_conninfo(create, demo_size, run_on) -> str:
+def demo_conninfo(lasting_database, demo_size, run_on) -> str:
     """A database in which every job ran on the made-up app."""
-    conninfo = create()
+    conninfo = lasting_database()
     with psycopg.connect(conninfo) as conn:
         demo.fill(conn, "public", NOW, **demo_size)
     run_on(tables.url_of(conninfo), "--as-of", NOW.isoformat(), "--window-days", "45")
@@ -103,13 +83,13 @@ def site(demo_conninfo) -> Iterator[str]:
 
 
 @pytest.fixture
-def copy(create, demo_conninfo) -> Iterator[psycopg.Connection]:
+def copy(lasting_database, demo_conninfo) -> Iterator[psycopg.Connection]:
     """A copy of the demo's database that the test may change."""
     name = conninfo_to_dict(demo_conninfo)["dbname"]
     with psycopg.connect(demo_conninfo, autocommit=True, dbname="postgres") as conn:
         query = "select pg_terminate_backend(pid) from pg_stat_activity where datname = %s"
         conn.execute(query, [name])
-    with psycopg.connect(create(name), autocommit=True) as conn:
+    with psycopg.connect(lasting_database(template=name), autocommit=True) as conn:
         yield conn
 
 

@@ -1,16 +1,9 @@
 """The documentation's page in a browser that may fetch nothing else."""
 
-import os
-import subprocess
-import sys
-from urllib.parse import quote, urlencode
-
 import pytest
+import tables
 from dashboard import DESKTOP
 from playwright.sync_api import expect
-from psycopg.conninfo import conninfo_to_dict
-
-from dbt_project import ROOT
 
 # The service behind the lineage: each edge's two ends, and where they stand.
 EDGES = """
@@ -22,13 +15,12 @@ EDGES = """
 
 
 @pytest.fixture(scope="module")
-def address(create, tmp_path_factory):
+def address(lasting_database, run_on, tmp_path_factory):
     """The page as it is built on a database without any table."""
     folder = tmp_path_factory.mktemp("target")
-    url = "postgresql://?" + urlencode(conninfo_to_dict(create()), quote_via=quote)
-    environment = os.environ | {"DATABASE_URL": url, "DBT_TARGET_PATH": str(folder)}
-    command = [sys.executable, str(ROOT / "cli.py"), "docs", "--build-only"]
-    subprocess.run(command, check=True, capture_output=True, env=environment)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DBT_TARGET_PATH", str(folder))
+        run_on(tables.url_of(lasting_database()), "docs", "--build-only")
     return (folder / "site" / "index.html").as_uri()
 
 

@@ -20,8 +20,8 @@ HOSTILE = [
 ]
 
 
-def test_no_run_yet(visit, serve, create):
-    address = serve(create())
+def test_no_run_yet(visit, serve, lasting_database):
+    address = serve(lasting_database())
     page = visit(address)
     for view in ("overview", "experiments", "funnel", "ingestion"):
         page.open(f"#/{view}")

@@ -16,17 +16,12 @@ VIEWS = {
 
 
 @pytest.mark.parametrize(("view", "title"), VIEWS.items())
-def test_view_shows_its_numbers_and_how_fresh_they_are(visit, site, view, title):
-    page = visit(site, f"#/{view}")
+def test_view_shows_its_numbers_passes_axe_and_fits_a_phone(visit, site, view, title):
+    page = visit(site, f"#/{view}", viewport=PHONE)
     assert title in page.text()
     assert "Data as of 24 Nov 2026, 12:00 UTC" in page.text("#freshness")
     assert page.page.locator(".uplot canvas").count() >= 1
     assert page.page.locator("#notices").inner_text() == ""
-
-
-@pytest.mark.parametrize("view", VIEWS)
-def test_view_passes_axe_and_fits_a_phone(visit, site, view):
-    page = visit(site, f"#/{view}", viewport=PHONE)
     assert not page.is_wider_than_the_screen()
     for button in page.page.get_by_role("button", name="Table").all():
         button.click()

@@ -6,7 +6,7 @@ from tables import NOW, image
 from test_against_oracle import awkward
 
 SETTINGS = {
-    "quick": ("datestyle = 'SQL, DMY'", "extra_float_digits = -15"),
+    "dates and digits": ("datestyle = 'SQL, DMY'", "extra_float_digits = -15"),
     "dates as in Germany": ("datestyle = 'German, MDY'",),
     "dates as in 1986": ("datestyle = 'Postgres, YMD'",),
     "intervals": ("intervalstyle = 'iso_8601'",),
@@ -26,10 +26,8 @@ SETTINGS = {
 }
 
 
-@pytest.mark.parametrize(
-    "name",
-    [name if name == "quick" else pytest.param(name, marks=pytest.mark.chaos) for name in SETTINGS],
-)
+@pytest.mark.chaos
+@pytest.mark.parametrize("name", SETTINGS)
 def test_no_setting_changes_a_number(source, run, cli, database_url, name):
     awkward(source, NOW)
     source.experiment("thirds", weight=1 / 3)
