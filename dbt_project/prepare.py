@@ -6,7 +6,7 @@ import psycopg
 from psycopg import sql
 from psycopg.errors import InsufficientPrivilege, LockNotAvailable
 
-from dbt_project import grants, indexes, run_log, shape
+from dbt_project import grants, indexes, locks, shape
 from dbt_project.database import DatabaseError, only_row
 from dbt_project.grants import Item, Wanted
 from dbt_project.source import TABLES, existing_source_tables
@@ -99,7 +99,7 @@ def _apply(conn: psycopg.Connection, wanted: Wanted) -> list[Item]:
         with conn.transaction():
             # A run holds its tables for long, and whoever reads them would wait behind us.
             conn.execute("select set_config('lock_timeout', %s, true)", [LOCK_TIMEOUT])
-            run_log.lock_creation(conn, wanted.analytics)
+            locks.lock_creation(conn, wanted.analytics)
             items = grants.items(conn, wanted)
             for item in items:
                 for statement in item.statements:

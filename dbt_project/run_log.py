@@ -1,8 +1,7 @@
-"""The run log `rollup_runs`, and the lock that keeps two runs of a job apart.
+"""The run log `rollup_runs`: which runs of which jobs there are, and how they ended.
 
-A run holds one transaction open from its start to its end, and in it an advisory lock per job.
-Locks of a transaction survive a transaction-mode pooler, and end with the process whatever
-ends it: a row that says RUNNING while nobody holds its lock is what a killed run left behind.
+A run holds one transaction open from its start to its end, and in it a lock per job. A row that
+says RUNNING while nobody holds its lock is what a killed run left behind.
 """
 
 import os
@@ -20,11 +19,10 @@ from psycopg import sql
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
+from dbt_project import locks
 from dbt_project.database import DatabaseError, Statement, connect, only_row
 from dbt_project.window import Window
 
-# As a number, for psycopg reads a time in no other DateStyle than ISO.
-STARTED = "extract(epoch from backend_start)"
 ORPHANED = "The process was killed or lost its connection; the next run found that out."
 PATIENCE_S = 2.0
 DDL = Path(__file__).with_name("run_log.sql")
@@ -71,7 +69,7 @@ def create(conn: psycopg.Connection, schema: str) -> None:
     with conn.transaction():
         # The lock goes before everything else in the transaction. What was read in it before
         # the wait stays in a cache, from which a schema made since is missing.
-        lock_creation(conn, schema)
+        locks.lock_creation(conn, schema)
         for statement in missing(conn, schema):
             conn.execute(statement)
 
@@ -87,11 +85,6 @@ def missing(conn: psycopg.Connection, schema: str) -> list[Statement]:
         sql.SQL("set local search_path to {}").format(name),
         sql.SQL(DDL.read_text().strip().removesuffix(";")),
     ]
-
-
-def lock_creation(conn: psycopg.Connection, schema: str) -> None:
-    """Wait until nobody else creates things in `schema`: two first runs may start at once."""
-    conn.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"{schema}:create"])
 
 
 def _is_complete(conn: psycopg.Connection, schema: str) -> bool:
@@ -118,7 +111,7 @@ def held(
     run has one of the jobs. `conn` must be in autocommit.
     """
     with closing(connect(conninfo)) as lock:
-        session = _stay_open(lock)
+        session = locks.stay_open(lock)
         for job in jobs:
             _lock(lock, schema, job)
         fail_orphans(conn, schema, mine=jobs)
@@ -166,50 +159,8 @@ def fail_orphans(conn: psycopg.Connection, schema: str, mine: Collection[str] = 
         " where id = %s and status = 'RUNNING'"
     )
     for run, job in conn.execute(running.format(_table(schema))).fetchall():
-        if job in mine or not _is_locked(conn, schema, job):
+        if job in mine or not locks.is_locked(conn, schema, job):
             conn.execute(orphaned.format(_table(schema)), [ORPHANED, run])
-
-
-def _stay_open(lock: psycopg.Connection) -> tuple[Any, ...]:
-    """Let a transaction idle for as long as it takes, but end it when the client is gone.
-
-    Returns what tells its session from any other: process and start.
-    """
-    lock.execute(
-        """
-        select set_config(name, value, true)
-        from pg_settings
-        join (values
-            ('idle_in_transaction_session_timeout', '0'),
-            ('transaction_timeout', '0'),
-            ('tcp_keepalives_idle', '20'),
-            ('tcp_keepalives_interval', '5'),
-            ('tcp_keepalives_count', '3'),
-            ('tcp_user_timeout', '35000')
-        ) as wanted (name, value) using (name)
-        """
-    )
-    query = f"select pid, {STARTED} from pg_stat_activity where pid = pg_backend_pid()"
-    return only_row(lock, query)
-
-
-def _try_lock(conn: psycopg.Connection, schema: str, job: str) -> bool:
-    key = f"{schema}:{job}"
-    query = "select pg_try_advisory_xact_lock(hashtextextended(%s, 0))"
-    return only_row(conn, query, [key])[0]
-
-
-def _is_locked(conn: psycopg.Connection, schema: str, job: str) -> bool:
-    query = """
-        select count(*) > 0
-        from pg_locks
-        where
-            locktype = 'advisory'
-            and database = (select oid from pg_database where datname = current_database())
-            and objsubid = 1
-            and cast(classid as bigint) << 32 | cast(objid as bigint) = hashtextextended(%s, 0)
-    """
-    return only_row(conn, query, [f"{schema}:{job}"])[0]
 
 
 def _lock(lock: psycopg.Connection, schema: str, job: str) -> None:
@@ -219,7 +170,7 @@ def _lock(lock: psycopg.Connection, schema: str, job: str) -> None:
     of its connections and each wait for one more.
     """
     patience = time.monotonic() + PATIENCE_S
-    while not _try_lock(lock, schema, job):
+    while not locks.try_lock(lock, schema, job):
         who = _holder(lock, schema, job)
         # A run is on record a moment after it has the lock, if it is not refused another one.
         if who or time.monotonic() > patience:
@@ -255,7 +206,7 @@ def _finish(
     conn: psycopg.Connection,
     schema: str,
     runs: list[JobRun],
-    session: tuple[Any, ...],
+    session: locks.Session,
 ) -> None:
     update = sql.SQL(
         "update {} set status = %s, finished_at = clock_timestamp(), rows_written = %s,"
@@ -280,9 +231,7 @@ def _finish(
         # The server went away in the meantime; perhaps it is back.
         with connect(conninfo, autocommit=True) as fresh:
             written = _write(fresh, update, values)
-            # It may not know yet that its client is cut off, and would keep out the next run.
-            end = "select pg_terminate_backend(pid) from pg_stat_activity"
-            fresh.execute(f"{end} where (pid, {STARTED}) = (%s, %s)", session)
+            locks.end(fresh, session)  # or it would keep out the next run
     if written < len(runs):
         raise DatabaseError(
             "This run lost its lock and another run took over; see `python cli.py runs`."

@@ -1,19 +1,15 @@
 """A small app in two states, command lines to hurt, and what must hold once they are gone."""
 
-import os
 import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
+import commands
 import psycopg
 from psycopg.rows import dict_row
 from tables import NOW, App, Rollups, differences, event, expected, stored
-
-from dbt_project import ROOT
 
 DAY = timedelta(days=1)
 JOURNEY = ("app_opened", "workout_started", "exercise_logged", "session_submitted")
@@ -88,25 +84,9 @@ def successes(rows: list[dict[str, Any]]) -> set[str]:
     return {row["job_name"] for row in rows if row["status"] == "SUCCESS"}
 
 
-def start(
-    url: str, *arguments: object, prefix: Sequence[str] = (), **environment: str
-) -> subprocess.Popen:
-    """Start the command line in a process of its own, as of the tests' moment."""
-    return subprocess.Popen(
-        [
-            *prefix,
-            sys.executable,
-            ROOT / "cli.py",
-            "--json",
-            "--as-of",
-            str(NOW),
-            *map(str, arguments),
-        ],
-        env={**os.environ, "DATABASE_URL": url, **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def start(url: str, *arguments: object, **options: Any) -> subprocess.Popen:
+    """Start the command line as of the tests' moment, for a summary in JSON."""
+    return commands.start(url, "--json", "--as-of", NOW, *arguments, **options)
 
 
 def succeed(url: str, *arguments: object, **environment: str) -> str:
@@ -161,19 +141,9 @@ def lock_holder(conn: Any) -> list[int]:
 
 def assert_gone(conn: Any, seconds: float = 60) -> None:
     """No connection but the test's own is left in its database, and no lock of a run."""
-    wait_until(lambda: not others(conn), seconds)
+    commands.wait_until(lambda: not others(conn), seconds)
     locks = """
         select * from pg_locks where locktype = 'advisory'
             and database = (select oid from pg_database where datname = current_database())
     """
     assert conn.execute(locks).fetchall() == []
-
-
-def wait_until(found: Callable[[], Any], seconds: float = 60) -> Any:
-    """Ask again and again until there is an answer."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if answer := found():
-            return answer
-        time.sleep(0.02)
-    raise AssertionError("waited in vain")

@@ -5,7 +5,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -46,10 +46,12 @@ class Ended(NamedTuple):
     stderr: str
 
 
-def start(url: str, *arguments: object, **environment: str) -> subprocess.Popen:
-    """Start `python cli.py` with these arguments and return at once."""
+def start(
+    url: str, *arguments: object, prefix: Sequence[str] = (), **environment: str
+) -> subprocess.Popen:
+    """Start `python cli.py` with these arguments, below the command `prefix`; return at once."""
     return subprocess.Popen(
-        [sys.executable, ROOT / "cli.py", *map(str, arguments)],
+        [*prefix, sys.executable, ROOT / "cli.py", *map(str, arguments)],
         env={**os.environ, "DATABASE_URL": url, **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

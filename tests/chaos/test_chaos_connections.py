@@ -15,8 +15,8 @@ from chaos_helpers import (
     start,
     succeed,
     terminate,
-    wait_until,
 )
+from commands import wait_until
 from proxy import Proxy
 from tables import stored
 

@@ -9,7 +9,8 @@ from random import Random
 
 import pytest
 import tables
-from chaos_helpers import Sway, blocked, log, start, succeed, wait_until
+from chaos_helpers import Sway, blocked, log, start, succeed
+from commands import wait_until
 from own_server import OwnServer
 
 from dbt_project.source import create_source_tables
