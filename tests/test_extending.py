@@ -47,6 +47,7 @@ def follow(tmp_path, server, database_url):
         **os.environ,
         "DATABASE_URL": database_url,
         "TEST_DATABASE_URL": server,
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # of those, the tests that follow need none
         "DBT_TARGET_PATH": str(tmp_path / "target"),
         "GIT_CEILING_DIRECTORIES": str(tmp_path),
     }

@@ -20,6 +20,7 @@ from commands import wait_until
 from proxy import Proxy
 from tables import stored
 
+pytestmark = pytest.mark.chaos
 TIMES_EACH = 6
 LENGTH_S = 3.0  # about how long a run takes
 
@@ -52,7 +53,6 @@ def test_a_model_whose_backend_is_ended_is_run_again(sway, database_url):
     assert [f"Trying {row['job_name']} again" in stderr for row in failed] == [True]
 
 
-@pytest.mark.chaos
 def test_a_run_whose_lock_is_ended_goes_on(sway, database_url):
     with blocked(sway.conn, database_url) as waiting:
         process = start(database_url)
@@ -62,7 +62,6 @@ def test_a_run_whose_lock_is_ended_goes_on(sway, database_url):
     assert extra == 0
 
 
-@pytest.mark.chaos
 def test_a_run_whose_lock_is_taken_over_says_so_and_harms_nobody(sway, database_url):
     with blocked(sway.conn, database_url) as waiting:
         first = start(database_url)
@@ -98,7 +97,6 @@ def disturbed(sway, database_url):
     return disturb
 
 
-@pytest.mark.chaos
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("all_of_them", [False, True], ids=["one", "all"])
 def test_backends_ended_at_any_moment(all_of_them, seed, disturbed, sway, database_url):
@@ -113,7 +111,6 @@ def test_backends_ended_at_any_moment(all_of_them, seed, disturbed, sway, databa
         assert_recovered(sway, disturbed(rng, nth, end))
 
 
-@pytest.mark.chaos
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("silence_s", [0, 1, 3], ids=["cut", "choked", "unplugged"])
 def test_a_network_cut_at_any_moment(silence_s, seed, disturbed, proxy, sway, database_url):
@@ -137,7 +134,6 @@ def test_a_network_cut_at_any_moment(silence_s, seed, disturbed, proxy, sway, da
         assert_recovered(sway, disturbed(rng, nth, cut, proxy.url_of(database_url)))
 
 
-@pytest.mark.chaos
 def test_a_network_that_stays_away_ends_the_run(sway, proxy, database_url, cli):
     url = proxy.url_of(database_url)
     succeed(url)

@@ -43,12 +43,7 @@ def assert_failed_once(outcome, sway, before, reason, failed=JOBS):
     ("name", "value", "reason"),
     [
         ("statement_timeout", "400ms", "canceling statement due to statement timeout"),
-        pytest.param(
-            "lock_timeout",
-            "200ms",
-            "canceling statement due to lock timeout",
-            marks=pytest.mark.chaos,
-        ),
+        ("lock_timeout", "200ms", "canceling statement due to lock timeout"),
     ],
 )
 def test_a_timeout_in_the_models_fails_the_run_at_once(
@@ -66,7 +61,6 @@ def test_a_timeout_in_the_models_fails_the_run_at_once(
     sway.assert_built()
 
 
-@pytest.mark.chaos
 def test_a_timeout_before_the_models_is_told(sway, run, database_url):
     assert run().exit_code == 0
     set_limit(sway, "lock_timeout", "50ms")
@@ -93,7 +87,6 @@ def spilling(sway):
     return sway
 
 
-@pytest.mark.chaos
 def test_temporary_files_beyond_their_limit_fail_the_run_at_once(spilling, run):
     assert run().exit_code == 0
     before = stored(spilling.conn)
@@ -126,7 +119,6 @@ def small_disk(maintenance, tmp_path_factory):
     folder.rmdir()
 
 
-@pytest.mark.chaos
 def test_a_full_disk_fails_the_run_at_once(small_disk, sway, run):
     assert run().exit_code == 0
     before = stored(sway.conn)

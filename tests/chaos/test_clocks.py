@@ -55,16 +55,9 @@ def clocks_of_this_process():
     time.tzset()
 
 
-@pytest.mark.parametrize(
-    ("case", "place"),
-    [
-        (case, place)
-        if (case, place) == ("Berlin falls", "session")
-        else pytest.param(case, place, marks=pytest.mark.chaos)
-        for case in CHANGING
-        for place in PLACES
-    ],
-)
+@pytest.mark.chaos
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("case", CHANGING)
 def test_no_zone_changes_a_number(
     source, run, cli, database_url, monkeypatch, clocks_of_this_process, case, place
 ):

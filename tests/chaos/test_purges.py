@@ -104,6 +104,7 @@ def test_nothing_to_lose_is_nothing_to_ask(source, run):
     assert outcome.exit_code == 0 and "--yes" not in outcome.stderr
 
 
+@pytest.mark.chaos
 def test_plain_dbt_takes_the_variable(source, run, cli, computed):
     purge(source, "older than ten days")
     for given, wanted in (("false", computed), ("true", expected(source.rows(), NOON, 14))):

@@ -4,10 +4,11 @@ import threading
 from contextlib import ExitStack
 from datetime import UTC
 
+import pytest
 from commands import assert_log_tells, assert_nothing_is_left, at_once, jobs
 from tables import NOW, differences, expected, stored
 
-from dbt_project import run_log
+from dbt_project import locks, run_log
 from dbt_project.database import connect, parse_url
 from dbt_project.window import Window
 
@@ -50,7 +51,8 @@ def test_a_job_is_free_as_soon_as_its_run_has_ended(source, database_url):
         run_log.create(conn, "analytics")
         for _ in range(50):
             with run_log.held(conninfo, conn, "analytics", ["daily"], WINDOW):
-                pass
+                assert locks.is_locked(conn, "analytics", "daily")
+            assert not locks.is_locked(conn, "analytics", "daily")
     assert_nothing_is_left(source.conn)
 
 
@@ -73,6 +75,7 @@ def test_whoever_is_refused_is_told_by_whom(source, database_url):
     assert_nothing_is_left(source.conn)
 
 
+@pytest.mark.chaos
 def test_who_clears_up_after_the_dead_gets_in_nobodys_way(source, database_url):
     conninfo = parse_url(database_url)
     dead = """

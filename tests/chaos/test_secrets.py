@@ -144,6 +144,7 @@ def telling(folder: Path) -> list[Path]:
     return [path for path in files if CANARY.encode() in path.read_bytes()]
 
 
+@pytest.mark.chaos
 def test_a_run_leaves_nothing_that_others_may_read_or_that_tells(command, source, tmp_path):
     source.event("2026-11-23 10:00")
     old = tmp_path / "home"

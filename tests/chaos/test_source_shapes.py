@@ -25,13 +25,8 @@ SHAPES = {
 }
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        shape if shape == "all at once" else pytest.param(shape, marks=pytest.mark.chaos)
-        for shape in SHAPES
-    ],
-)
+@pytest.mark.chaos
+@pytest.mark.parametrize("name", SHAPES)
 def test_no_type_changes_a_number(source, run, database_url, name):
     awkward(source, NOW)
     assert run().exit_code == 0
