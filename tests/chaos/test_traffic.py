@@ -60,8 +60,9 @@ def test_the_same_job_of_many(settled, database_url, served, count):
 
 @pytest.mark.chaos
 def test_other_jobs_and_windows(settled, database_url, served):
+    # Experiment `over` ended on the 20th: from shorter windows its variants are rightly missing.
     given = [((), 14), (JOBS[:1], 1), (JOBS[1:2], 7), (JOBS[2:], 3), (JOBS[:2], 180),
-             (JOBS[1:], 30), (JOBS[:1], 14), ((), 2)]  # fmt: skip
+             (JOBS[1:], 30), (JOBS[:1], 14), ((), 5)]  # fmt: skip
     with traffic(database_url):
         runs = at_once(database_url, *[jobs(*names, window_days=days) for names, days in given])
     assert [run.exit_code for run in runs].count(0) >= 1, runs
