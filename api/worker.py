@@ -7,11 +7,13 @@ time by which it must have got on.
 
 import errno
 import json
+import os
 import selectors
+import signal
 import socket
 import time
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from http import HTTPStatus
 from typing import Any
 
@@ -27,6 +29,7 @@ HEAD_S = 10
 LINGER_S, LINGER_BYTES = 2, 16 * 1024 * 1024
 PROGRESS_BYTES = 64 * 1024  # of its answer a client must take at least, each SEND_S
 LOOK_EVERY_S = 0.5
+STOPS = (signal.SIGTERM, signal.SIGQUIT, signal.SIGINT)
 STATUSES = {
     errors.LimitRequestLine: HTTPStatus.REQUEST_URI_TOO_LONG,
     errors.LimitRequestHeaders: HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
@@ -34,11 +37,29 @@ STATUSES = {
 }
 
 
+@cache
+def _hold_stops_at_forks() -> None:
+    """Let no stop reach a new process before it has handlers of its own.
+
+    Until then it has those of gunicorn's parent, which put the signal where only the parent looks,
+    so that the parent would wait for it in vain.
+    """
+    os.register_at_fork(
+        before=partial(signal.pthread_sigmask, signal.SIG_BLOCK, STOPS),
+        after_in_parent=partial(signal.pthread_sigmask, signal.SIG_UNBLOCK, STOPS),
+    )
+
+
 class Worker(ThreadWorker):
     def __init__(self, *arguments: Any, **named: Any):
         super().__init__(*arguments, **named)
         self.waits: dict[Connection, Callable[[Connection], None]] = {}
         self.looked_at = 0.0
+        _hold_stops_at_forks()
+
+    def init_signals(self) -> None:
+        super().init_signals()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
 
     def accept(self, listener: socket.socket) -> None:
         if self.nr_conns >= self.worker_connections - 1:

@@ -3,13 +3,21 @@
 The quick tests of tests/test_run_log.py send each of the signals at a moment of their choice.
 """
 
+import os
 import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 from random import Random
 
 import pytest
+from api_helpers import free_port
 from chaos_helpers import assert_gone, log, start, succeed, successes
+from commands import wait_until
 from tables import stored
+
+from dbt_project import ROOT
 
 TIMES_EACH = 10
 
@@ -67,3 +75,21 @@ def test_a_signal_at_any_moment_leaves_nothing_half_done(number, seed, strike, s
     assert any(statuses), "no run was hit"
     succeed(database_url)
     sway.assert_built()
+
+
+@pytest.mark.chaos
+def test_a_server_that_is_stopped_while_it_starts_ends_at_once(database_url):
+    rng, served = Random(0), {"DATABASE_URL": database_url, "DASHBOARD_TOKEN": "token"}
+    for _ in range(40):
+        command = [sys.executable, ROOT / "cli.py", "serve", "--workers", "4"]
+        command += ["--port", str(free_port())]
+        with subprocess.Popen(
+            command, env={**os.environ, **served}, stderr=subprocess.DEVNULL
+        ) as process:
+            workers = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+            wanted, seconds = rng.randint(1, 4), rng.choice((0, 0.002, 0.01))
+            wait_until(lambda: len(workers.read_text().split()) >= wanted)  # noqa: B023
+            time.sleep(seconds)
+            process.terminate()
+            # Long before gunicorn would kill who does not end by himself.
+            assert process.wait(10) == 0
