@@ -20,9 +20,6 @@ import pytest
 import tables
 import throwaway
 from click.testing import CliRunner
-from dbt.parser import manifest
-from dbt.plugins.manager import PluginManager
-from dbt_common.behavior_flags import BehaviorFlagRendered
 from psycopg import sql
 from xdist.scheduler import LoadScopeScheduling
 
@@ -35,12 +32,18 @@ pytest_plugins = ["api_fixtures"]  # of the whole session, so that their databas
 # No test reads a clock's time zone by accident: the databases live in Nepal, at +05:45.
 TIME_ZONE = "Asia/Kathmandu"
 TOGETHER = ("tests/api/", "tests/browser/")
+LONGEST = ("test_extending.py", "test_sql_style.py")
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     # dbt opens its log anew for every command, and leaves the old one to the garbage collector.
     config.addinivalue_line("filterwarnings", "ignore:unclosed file .*dbt.log:ResourceWarning")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # The longest first, so that no worker ends long after the other.
+    items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
 class Scheduling(LoadScopeScheduling):
@@ -83,6 +86,10 @@ def scratch() -> Iterator[Path]:
 @pytest.fixture(scope="session", autouse=True)
 def _settings(scratch) -> Iterator[None]:
     """Keep the caller's settings out of the commands, and their files out of the project."""
+    # Not above, for then pytest's own process would wait for them before it starts the workers.
+    from dbt.plugins.manager import PluginManager
+    from dbt_common.behavior_flags import BehaviorFlagRendered
+
     ours = ("DATABASE_URL", "SOURCE_SCHEMA", "ANALYTICS_SCHEMA")
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
@@ -161,6 +168,8 @@ def source(database_url) -> Iterator[tables.App]:
 
 def invoke(*arguments: object) -> Outcome:
     """Run the command line in this process, on the database that DATABASE_URL names."""
+    from dbt.parser import manifest
+
     handlers = {number: signal.getsignal(number) for number in SIGNALS}
     umask = os.umask(0o022)
     os.umask(umask)

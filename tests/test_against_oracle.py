@@ -75,7 +75,7 @@ def change(source, kind, *values):
 
 
 @settings(
-    max_examples=5,
+    max_examples=3,
     deadline=None,
     derandomize="CI" in os.environ,
     database=None,

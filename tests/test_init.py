@@ -19,7 +19,6 @@ PASSWORD = "p@ss/w:rd 100%?"
 # Names that would do harm wherever they are not quoted.
 WRITER = f"""Etl "w" '; drop schema public cascade; -- {os.getpid()}"""
 READER = f"""Dash %s {{0}} "r" ' {os.getpid()}"""
-AS_OF_NOW = f"{{as_of: '{NOW}'}}"
 PATHS = (
     *("/v1/metrics/daily", "/v1/metrics/daily?format=csv", "/v1/metrics/experiments"),
     *("/v1/metrics/funnels", "/v1/metrics/summary", "/v1/runs", "/ready"),
@@ -156,7 +155,7 @@ def test_the_reader_keeps_reading_tables_that_are_built_anew(
 
     # Whoever builds them: the writer or an administrator, by the command line or plain dbt.
     no_tests = ("--exclude-resource-types", "unit_test test")
-    build = ("dbt", "--", "build", *no_tests, "--vars", AS_OF_NOW)
+    build = ("dbt", "--", "build", *no_tests)
     for url, arguments in (
         (database_url, ("--as-of", NOW)),
         (writer, (*build, "--full-refresh")),

@@ -157,7 +157,12 @@ def now():
     return datetime.now(UTC).replace(tzinfo=None)
 
 
-@pytest.fixture(params=[("public", LOOSE), ("analytics", PRISMA)], ids=["public", "analytics"])
+@pytest.fixture(
+    params=[
+        pytest.param(("public", LOOSE), id="public", marks=pytest.mark.chaos),
+        pytest.param(("analytics", PRISMA), id="analytics"),
+    ]
+)
 def old(request, source, now):
     """A source of twenty days, and what the old worker made of these and of forty before."""
     noon = now.replace(hour=12, minute=0, second=0, microsecond=0)

@@ -267,7 +267,9 @@ def test_a_killed_run_is_taken_over_by_the_next(source, gate, run, database_url)
     assert image(source.conn) != before
 
 
-@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT], ids=lambda stop: stop.name)
+@pytest.mark.parametrize(
+    "stop", [pytest.param(signal.SIGTERM, marks=pytest.mark.chaos), signal.SIGINT]
+)
 def test_a_stopped_run_ends_as_failed_with_nothing_half_written(source, gate, database_url, stop):
     source.event("2026-11-22 10:00")
     source.experiment()

@@ -20,6 +20,7 @@ UNSAFE_BUT_QUICK = """
 fsync = off
 synchronous_commit = off
 full_page_writes = off
+autovacuum = off
 """
 
 

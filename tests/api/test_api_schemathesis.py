@@ -15,7 +15,7 @@ schema.config.generation.update(with_security_parameters=False)
 
 
 @schema.parametrize()
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_nothing_is_found(live, case):
     # That from and to belong together, in order, is more than OpenAPI can say.
     paired = {"from", "to"} & set(case.query or {})

@@ -9,6 +9,8 @@ from chaos_helpers import JOBS, assert_gone, blocked, log
 from psycopg import sql
 from tables import NOW, event, stored
 
+pytestmark = pytest.mark.chaos
+
 
 def set_limit(sway, name, value):
     """Set it for every session to come, as an operator would for a role or a database."""

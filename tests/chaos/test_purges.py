@@ -21,7 +21,6 @@ PURGES = {
     "all but the invalid": ("occurred_at between %s and %s", NOON - 180 * DAY, NOON + DAY),
     "everything": ("true",),
 }
-SLOW = [name for name in PURGES if name != "a user and the old"]
 
 
 def purge(source, name):
@@ -50,10 +49,8 @@ def test_a_purge_takes_no_history(source, run, computed, name, window_days):
         assert differences(stored(source.conn), computed) == []
 
 
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=[pytest.mark.chaos] if name in SLOW else []) for name in PURGES],
-)
+@pytest.mark.chaos
+@pytest.mark.parametrize("name", PURGES)
 def test_whoever_agrees_gets_what_a_build_from_scratch_gives(source, run, computed, name):
     purge(source, name)
     outcome = run("--allow-purged", "--yes", as_of=NOON)

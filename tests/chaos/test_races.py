@@ -106,6 +106,7 @@ def test_who_clears_up_after_the_dead_gets_in_nobodys_way(source, database_url):
     assert_nothing_is_left(source.conn)
 
 
+@pytest.mark.chaos
 def test_of_two_first_runs_one_wins(lively, database_url):
     runs = at_once(database_url, jobs(), jobs())
     assert sorted(run.exit_code for run in runs) == [0, 3], runs
