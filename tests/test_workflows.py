@@ -51,8 +51,8 @@ def test_the_page_of_a_run_says_what_was_written_and_ignored(source, step):
     assert rows[2].endswith("| 1 in the future |") and len(rows) == 3
 
 
-def test_a_failure_stands_on_the_page_and_ends_the_step(source, step):
-    assert step(JOB="funnel", WINDOW_DAYS="1")[0].returncode == 0
+def test_a_failure_stands_on_the_page_and_ends_the_step(source, step, run):
+    assert run("--job", "funnel", "--window-days", 1).exit_code == 0
     source.do("alter table analytics.funnel_rollups add check (users_count < 0) not valid")
     process, page = step(JOB="funnel", WINDOW_DAYS="1")
     assert process.returncode == 1
