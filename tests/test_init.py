@@ -143,6 +143,7 @@ def test_the_writer_runs_every_job_and_the_reader_serves_the_api(app, cli, run, 
             as_role(reader, refused)
 
 
+@pytest.mark.chaos
 def test_the_reader_keeps_reading_tables_that_are_built_anew(
     app, cli, run, login, monkeypatch, database_url
 ):

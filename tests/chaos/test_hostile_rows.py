@@ -143,6 +143,7 @@ def test_json_that_jsonb_refuses_names_no_variant(source, run, database_url):
     assert json.loads(raw)["experiments"][0]["targeting"] is None
 
 
+@pytest.mark.chaos
 def test_no_row_is_ever_part_of_the_sql(source, run, tmp_path, monkeypatch):
     monkeypatch.setenv("DBT_TARGET_PATH", str(tmp_path))
     marks = [f"mark{n}y" for n in range(5)]
