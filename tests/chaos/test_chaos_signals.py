@@ -88,7 +88,7 @@ def test_a_server_that_is_stopped_while_it_starts_ends_at_once(database_url):
         ) as process:
             workers = Path(f"/proc/{process.pid}/task/{process.pid}/children")
             wanted, seconds = rng.randint(1, 4), rng.choice((0, 0.002, 0.01))
-            wait_until(lambda: len(workers.read_text().split()) >= wanted)  # noqa: B023
+            wait_until(lambda: len(workers.read_text().split()) >= wanted)  # noqa: B023  asked at once
             time.sleep(seconds)
             process.terminate()
             # Long before gunicorn would kill who does not end by himself.
