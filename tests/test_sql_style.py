@@ -23,8 +23,8 @@ def checked(cache) -> Iterator[Callable[[], None]]:
     """Skip what passed before on the same files and versions, as other linters do."""
     seen = hashlib.sha256(f"{sys.version} {metadata.version('sqlfluff')}".encode())
     folders = ("models", "macros", "tests", "seeds")
-    files = (path for folder in folders for path in (ROOT / folder).rglob("*.[scy]*"))
-    for path in sorted(p for p in files if p.suffix in (".sql", ".csv", ".yml")):
+    files = sorted(path for folder in folders for path in (ROOT / folder).rglob("*"))
+    for path in (path for path in files if path.suffix in (".sql", ".csv", ".yml")):
         seen.update(str(path.relative_to(ROOT)).encode() + path.read_bytes())
     for name in (".sqlfluff", "dbt_project.yml"):
         seen.update((ROOT / name).read_bytes())
