@@ -6,13 +6,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
+from typing import Any
 
 import click
 import psycopg
-from psycopg import Connection, Cursor, sql
+from psycopg import Cursor, sql
 from psycopg.abc import Params
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from psycopg.pq import Conninfo
+from psycopg.pq import Conninfo, TransactionStatus
 
 from dbt_project import embedded, transient
 
@@ -38,6 +39,8 @@ TIMEOUTS = {
     "keepalives_count": 3,
     "tcp_user_timeout": 35_000,  # milliseconds
 }
+
+PINNED = "set local search_path = pg_catalog"
 
 Statement = sql.SQL | sql.Composed  # what can be executed without values
 
@@ -113,8 +116,35 @@ def parse_url(url: str) -> str:
     return make_conninfo("", **{**TIMEOUTS, "application_name": "analytics-rollups", **parameters})
 
 
+class Connection(psycopg.Connection):
+    """A connection whose every transaction looks names up in pg_catalog alone.
+
+    A role of the app may create functions and operators in `public` that fit our calls better
+    than PostgreSQL's own, and they would run with our rights. The path is set for one
+    transaction at a time, because a pooler may give each of them another session. What runs on a
+    cursor outside of `transaction` keeps the session's path.
+    """
+
+    @contextmanager
+    def transaction(
+        self, savepoint_name: str | None = None, force_rollback: bool = False
+    ) -> Iterator[psycopg.Transaction]:
+        with super().transaction(savepoint_name, force_rollback) as transaction:
+            super().execute(PINNED)
+            yield transaction
+
+    def execute(self, query: Any, params: Params | None = None, **options: Any) -> Cursor:
+        if self.info.transaction_status != TransactionStatus.IDLE:
+            return super().execute(query, params, **options)
+        if self.autocommit:
+            with self.transaction():
+                return super().execute(query, params, **options)
+        super().execute(PINNED)
+        return super().execute(query, params, **options)
+
+
 def only_row(
-    conn: Connection | Cursor, query: Statement | str, values: Params | None = None
+    conn: psycopg.Connection | Cursor, query: Statement | str, values: Params | None = None
 ) -> tuple:
     """Return the row of a query that always has exactly one."""
     row = conn.execute(query, values).fetchone()
@@ -122,7 +152,7 @@ def only_row(
     return row
 
 
-def connect(conninfo: str, *, autocommit: bool = False) -> psycopg.Connection:
+def connect(conninfo: str, *, autocommit: bool = False) -> Connection:
     """Open a connection that also works through a transaction-mode pooler.
 
     Waits for a server that may be back in a moment, and says so on stderr. Raises DatabaseError
@@ -131,7 +161,7 @@ def connect(conninfo: str, *, autocommit: bool = False) -> psycopg.Connection:
     for wait in (*transient.WAITS_S, None):
         try:
             # A pooler may hand the next transaction to a server that never saw the preparation.
-            return psycopg.connect(conninfo, autocommit=autocommit, prepare_threshold=None)
+            return Connection.connect(conninfo, autocommit=autocommit, prepare_threshold=None)
         except psycopg.OperationalError as error:
             message = _unreachable(conninfo, error)
             if wait is None or not transient.is_transient(error):

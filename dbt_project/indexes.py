@@ -77,7 +77,7 @@ def build(conn: psycopg.Connection, schema: str, tell: Callable[[str], object]) 
         for statement in item.statements:
             tell(f"{statement.as_string(conn)}; this may take long, and the app can go on writing")
             try:
-                conn.execute(statement)
+                conn.cursor().execute(statement)  # it refuses to run inside of a transaction
             except psycopg.Error as error:
                 raise DatabaseError(
                     f"The {item.name} was not finished: {str(error).strip()}. What is left of it"

@@ -82,8 +82,7 @@ def missing(conn: psycopg.Connection, schema: str) -> list[Statement]:
     there = only_row(conn, "select to_regnamespace(quote_ident(%s))", [schema])[0]
     return [
         *([] if there else [sql.SQL("create schema {}").format(name)]),
-        sql.SQL("set local search_path to {}").format(name),
-        sql.SQL(DDL.read_text().strip().removesuffix(";")),
+        sql.SQL(DDL.read_text().strip().removesuffix(";")).format(schema=name),
     ]
 
 

@@ -7,8 +7,6 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import tuple_row
 
-from dbt_project.database import only_row
-
 TABLES = ("event_logs", "assignments", "experiments", "experiment_variants")
 EVENT_COLUMNS = (
     "id", "event_id", "anonymous_user_id", "session_id", "install_id", "platform", "app_version",
@@ -39,40 +37,32 @@ def existing_source_tables(conn: psycopg.Connection, schema: str) -> list[str]:
 
     Asks the catalogue itself, since information_schema hides what the role may not read.
     """
-    with conn.cursor(row_factory=tuple_row) as cur:
-        cur.execute(
-            """
-            select relation.relname
-            from pg_catalog.pg_class as relation
-            join pg_catalog.pg_namespace as space on space.oid = relation.relnamespace
-            where
-                space.nspname = %s
-                and relation.relname = any(%s)
-                and relation.relkind in ('r', 'p', 'v', 'm', 'f')
-            """,
-            [schema, list(TABLES)],
-        )
-        found = {name for (name,) in cur}
+    query = """
+        select relation.relname
+        from pg_class as relation
+        join pg_namespace as space on space.oid = relation.relnamespace
+        where
+            space.nspname = %s
+            and relation.relname = any(%s)
+            and relation.relkind in ('r', 'p', 'v', 'm', 'f')
+    """
+    with conn.transaction(), conn.cursor(row_factory=tuple_row) as cursor:
+        found = {name for (name,) in cursor.execute(query, [schema, list(TABLES)])}
     return [table for table in TABLES if table in found]
 
 
 def create_source_tables(conn: psycopg.Connection, schema: str) -> None:
     """Create the four tables, and `schema` itself if need be, in one transaction.
 
-    Joins the caller's transaction when one is open. The search_path is changed for that
-    transaction alone and put back, so a pooler that hands the session on hands on nothing of
-    ours. Raises psycopg.errors.DuplicateTable when one of the tables is there.
+    Joins the caller's transaction when one is open. Raises psycopg.errors.DuplicateTable when
+    one of the tables exists.
     """
-    with conn.transaction(), conn.cursor(row_factory=tuple_row) as cur:
-        # Even "if not exists" demands the right to create schemas, which a role that was
-        # given a ready-made schema does not have: so look first.
-        cur.execute("select 1 from pg_catalog.pg_namespace where nspname = %s", [schema])
-        if cur.fetchone() is None:
-            cur.execute(sql.SQL("create schema if not exists {}").format(sql.Identifier(schema)))
-        (before,) = only_row(cur, "select current_setting('search_path')")
-        cur.execute(sql.SQL("set local search_path to {}").format(sql.Identifier(schema)))
-        cur.execute(DDL.read_text(encoding="utf-8"), prepare=False)
-        cur.execute("select set_config('search_path', %s, true)", [before])
+    name = sql.Identifier(schema)
+    with conn.transaction():
+        # "if not exists" needs the right to create schemas even when the schema exists.
+        if not conn.execute("select 1 from pg_namespace where nspname = %s", [schema]).fetchone():
+            conn.execute(sql.SQL("create schema if not exists {}").format(name))
+        conn.execute(sql.SQL(DDL.read_text(encoding="utf-8")).format(schema=name), prepare=False)
 
 
 def copy_rows(
