@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from urllib.parse import quote, urlencode
 
 import click
@@ -19,22 +20,56 @@ from dbt_project import ROOT, embedded
 from dbt_project.report import table
 
 AS_OF = "2026-11-23T12:00:00+00:00"
-WINDOW_DAYS = 14
 PLAIN_PASS = """
     select count(*), max(received_at)
     from event_logs
-    where occurred_at >= '2026-11-10 00:00:00+00' and occurred_at < '2026-11-24 00:00:00+00'
+    where
+        occurred_at >= timestamp '2026-11-24' - %s * interval '1 day'
+        and occurred_at < '2026-11-24'
 """
 COMPOSITE = "create index on event_logs (anonymous_user_id, occurred_at)"
 
-# What each scenario changes: how many times the events and days, how many experiments, and
-# what is done to the database afterwards. Two experiments have five variants.
+
+@dataclass(frozen=True)
+class Scenario:
+    """A log, and a window to compute from it. `events` and `users` are shares of EVENTS.
+
+    `after` is executed when the log is there. Without `analyze` the planner has no statistics.
+    """
+
+    events: float = 1
+    users: float = 0.01
+    days: int = 180
+    window_days: int = 14
+    experiments: int = 2
+    session_events: int = 8
+    after: str = ""
+    analyze: bool = True
+
+
+# The first four are one app, its history twice as long, more variants, and one index more. The
+# others are logs of a tenth of the events, of shapes that a plan could founder on.
 SCENARIOS = {
-    "base": (1, 2, None),
-    "history": (2, 2, None),
-    "variants": (1, 20, None),
-    "index": (1, 2, COMPOSITE),
-}
+    "base": Scenario(),
+    "history": Scenario(events=2, days=360),
+    "variants": Scenario(experiments=20),
+    "index": Scenario(after=COMPOSITE),
+    "young": Scenario(0.1, 0.04, days=10, session_events=1),
+    "young_unanalyzed": Scenario(0.1, 0.04, days=10, session_events=1, analyze=False),
+    "stale": Scenario(
+        # Statistics of a time when the log held one user and one day.
+        0.1, 0.04, days=10, session_events=1, analyze=False,
+        after="create table kept as table event_logs; truncate event_logs;"
+        " insert into event_logs select * from kept order by received_at limit 1;"
+        " analyze; insert into event_logs select * from kept offset 1; drop table kept",
+    ),
+    "whole_1": Scenario(0.1, 0.01, days=1, window_days=1),
+    "whole_14": Scenario(0.1, 0.01, days=13, window_days=14),
+    "whole_90": Scenario(0.1, 0.01, days=89, window_days=90),
+    "whole_180": Scenario(0.1, 0.01, days=179, window_days=180),
+    "one_user": Scenario(0.1, 0, days=13),
+    "one_event": Scenario(0.1, 0.1, days=13, session_events=1),
+}  # fmt: skip
 
 
 @click.command()
@@ -44,26 +79,28 @@ SCENARIOS = {
 def main(events: int, scenarios: tuple[str, ...], repeat: int) -> None:
     """Time whole runs, and the SQL of each job against one plain pass over its window.
 
-    EVENTS are spread over 180 days and a hundredth as many users. BENCH_DATABASE_URL names a
-    server to create the databases on; by default it is an embedded one. They are kept, so a
-    second run does not make them again.
+    The base scenario spreads EVENTS over 180 days and a hundredth as many users.
+    BENCH_DATABASE_URL names a server to create the databases on; by default it is an embedded
+    one. They are kept, so a second run does not make them again.
     """
     rows = []
     with _server() as url:
         for name in scenarios or SCENARIOS:
             target = _database(url, name, events)
-            rows.append((name, *_measure(target, repeat)))
-    header = ("scenario", "run s", "daily s", "experiment s", "funnel s", "plain pass s", "ratio")
+            rows.append((name, *_measure(target, SCENARIOS[name].window_days, repeat)))
+    header = ("scenario", "events", "run s", "daily s", "experiment s", "funnel s", "plain pass s",
+              "ratio", "s per million")  # fmt: skip
     click.echo(table(header, rows))
     click.echo(
-        f"{events:,} events; medians of {repeat}. run: `python cli.py --window-days {WINDOW_DAYS}`,"
-        " all of it. ratio: the three jobs' SQL, each job run alone, to the plain pass."
+        f"Medians of {repeat}. events: in the window. run: `python cli.py --window-days N`, all of"
+        " it. ratio: the three jobs' SQL, each job run alone, to the plain pass. s per million:"
+        " the three jobs' SQL for a million events of the window."
     )
 
 
-def _measure(url: str, repeat: int) -> tuple[str, ...]:
+def _measure(url: str, window_days: int, repeat: int) -> tuple[str, ...]:
     environment = {**os.environ, "DATABASE_URL": url}
-    command = [sys.executable, "cli.py", "--window-days", str(WINDOW_DAYS), "--as-of", AS_OF]
+    command = [sys.executable, "cli.py", "--window-days", str(window_days), "--as-of", AS_OF]
     subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True)
     runs, passes, jobs = [], [], []
     with psycopg.connect(url, autocommit=True) as conn:
@@ -72,16 +109,16 @@ def _measure(url: str, repeat: int) -> tuple[str, ...]:
             subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True)
             runs.append(time.perf_counter() - started)
             started = time.perf_counter()
-            conn.execute(PLAIN_PASS)
+            counted = conn.execute(PLAIN_PASS, [window_days]).fetchone()
             passes.append(time.perf_counter() - started)
-            jobs.append(sql_seconds(conn, AS_OF, WINDOW_DAYS))
-    plain = statistics.median(passes)
+            jobs.append(sql_seconds(conn, AS_OF, window_days))
+    assert counted is not None
+    plain, run = statistics.median(passes), statistics.median(runs)
     seconds = [
         statistics.median(run[job] for run in jobs) for job in ("daily", "experiment", "funnel")
     ]
-    return tuple(
-        f"{n:.2f}" for n in (statistics.median(runs), *seconds, plain, sum(seconds) / plain)
-    )
+    numbers = (run, *seconds, plain, sum(seconds) / plain, sum(seconds) / counted[0] * 1e6)
+    return (f"{counted[0]:,}", *(f"{number:.2f}" for number in numbers))
 
 
 @contextmanager
@@ -95,26 +132,27 @@ def _server() -> Iterator[str]:
 
 def _database(url: str, scenario: str, events: int) -> str:
     """Return the URL of the scenario's database, made if it is not there yet."""
-    factor, experiments, after = SCENARIOS[scenario]
+    wanted = SCENARIOS[scenario]
     name = f"bench_{scenario}_{events}"
     target = psycopg.conninfo.make_conninfo(url, dbname=name)
     with psycopg.connect(url, autocommit=True) as admin:
         if admin.execute("select 1 from pg_database where datname = %s", [name]).fetchone():
             return _as_url(target)
-        click.echo(f"Making {events * factor:,} events for scenario {scenario} …", err=True)
+        click.echo(f"Making the events of scenario {scenario} …", err=True)
         admin.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
     with psycopg.connect(target, autocommit=True) as conn:
         generate(
             conn,
-            events=events * factor,
-            users=events // 100,
-            days=180 * factor,
-            experiments=experiments,
+            events=int(events * wanted.events),
+            users=max(int(events * wanted.users), 1),
+            days=wanted.days,
             as_of=AS_OF,
+            experiments=wanted.experiments,
+            session_events=wanted.session_events,
+            analyze=wanted.analyze,
         )
-        if after:
-            conn.execute(after)
-            conn.execute("vacuum analyze event_logs")
+        if wanted.after:
+            conn.execute(wanted.after)
     return _as_url(target)
 
 

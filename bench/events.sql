@@ -1,6 +1,6 @@
 -- Fills empty source tables with a steady app: as many events on every day, most users gone
--- after a fortnight, some staying for months, sessions of eight events. Wants these settings:
--- bench.events, bench.users, bench.days, bench.experiments, bench.as_of
+-- after a fortnight, some staying for months. Wants these settings: bench.events, bench.users,
+-- bench.days, bench.experiments, bench.session_events, bench.as_of
 
 select setseed(0.42);
 
@@ -10,6 +10,7 @@ select
     cast(current_setting('bench.users') as integer) as users,
     cast(current_setting('bench.days') as integer) as days,
     cast(current_setting('bench.experiments') as integer) as experiments,
+    cast(current_setting('bench.session_events') as integer) as session_events,
     cast(cast(current_setting('bench.as_of') as timestamptz) at time zone 'UTC' as timestamp) as as_of;
 
 -- Experiments have three and two variants by turns, so two of them make five variants.
@@ -30,7 +31,7 @@ select
     number,
     'user_' || md5(number::text) as name,
     days * random() as first_day,
-    least(days - 1, -ln(1 - random()) * (array[1.5, 15, 15, 180])[1 + floor(random() * 4)::int])
+    least(greatest(days - 1, 0.5), -ln(1 - random()) * (array[1.5, 15, 15, 180])[1 + floor(random() * 4)::int])
         as lifetime,
     0.2 + random() * 0.6 as sessions_a_day,
     1 + number % experiments as experiment_1,
@@ -71,8 +72,10 @@ select
 from people
 cross join knobs
 cross join (
-    select knobs.events / 8.0 / sum(sessions_a_day * lifetime) as density
-    from people cross join knobs group by knobs.events
+    select
+        knobs.events / cast(knobs.session_events as float) / sum(sessions_a_day * lifetime)
+            as density
+    from people cross join knobs group by knobs.events, knobs.session_events
 ) as wanted
 cross join lateral generate_series(1, ceil(sessions_a_day * lifetime * density)::int) as visit
 cross join lateral (select case when visit = 1 then 0 else random() * lifetime end) as gap (offset_days)
@@ -114,7 +117,7 @@ from (
         moment.occurred_at - ln(1 - random()) * interval '6 seconds' as received_at
     from sessions
     cross join knobs
-    cross join generate_series(0, 7) as step
+    cross join lateral generate_series(0, session_events - 1) as step
     cross join lateral (
         select date_trunc(
             'milliseconds',

@@ -17,11 +17,20 @@ INDEXED = """
 
 
 def generate(
-    conn: psycopg.Connection, *, events: int, users: int, days: int, experiments: int, as_of: str
+    conn: psycopg.Connection,
+    *,
+    events: int,
+    users: int,
+    days: int,
+    as_of: str,
+    experiments: int = 2,
+    session_events: int = 8,
+    analyze: bool = True,
 ) -> None:
-    """Fill the empty database of `conn` (autocommit) with about `events` events.
+    """Fill the empty database of `conn` (autocommit) with about `events` events of `users` users.
 
-    Indexes are built after the rows, or ten million random keys would take half an hour.
+    They are spread over the `days` days before `as_of`, in sessions of `session_events`. Indexes
+    are built after the rows, or ten million random keys would take half an hour.
     """
     create_source_tables(conn, "public")
     indexes = conn.execute(
@@ -38,6 +47,7 @@ def generate(
         "users": users,
         "days": days,
         "experiments": experiments,
+        "session_events": session_events,
         "as_of": as_of,
     }
     for name, value in settings.items():
@@ -48,5 +58,5 @@ def generate(
     )
     conn.execute(Path(__file__).with_name("events.sql").read_text())
     conn.execute(INDEXED)
-    conn.execute("vacuum analyze")
+    conn.execute("vacuum analyze" if analyze else "vacuum")
     conn.execute("reset all")

@@ -182,7 +182,8 @@ class App:
 def steps() -> list[tuple[str, str, str]]:
     """The funnels' steps: (funnel_name, step_name, event_name)."""
     with SEED.open(newline="") as file:
-        return [tuple(row.values()) for row in csv.DictReader(file)]
+        rows = list(csv.DictReader(file))
+    return [(row["funnel_name"], row["step_name"], row["event_name"]) for row in rows]
 
 
 def expected(source: oracle.Source, now: datetime, window_days: int) -> Rollups:
@@ -211,7 +212,12 @@ def differences(found: Rollups, wanted: Rollups) -> list[str]:
     """Tell, row by row, where the tables differ; values may differ by a rounding."""
     told = []
     for table, is_row, should_be in zip(Rollups._fields, found, wanted, strict=True):
-        for key in sorted(is_row.keys() | should_be.keys(), key=str):
+        keys = is_row.keys() | should_be.keys()
+        if table == "daily" and should_be:
+            # A metric that a team added is its unit test's affair.
+            known = {key[1] for key in should_be} | {"event_volume_by_name"}
+            keys = {key for key in keys if key[1] in known}
+        for key in sorted(keys, key=str):
             one, other = is_row.get(key), should_be.get(key)
             if one is None or other is None or not _alike(one, other):
                 told.append(f"{table} {key}: is {one}, should be {other}")

@@ -134,7 +134,7 @@ def test_a_funnel_is_added_by_the_page(app, run, follow, ask):
     assert {**after, "funnel_rollups": before["funnel_rollups"]} == before
     ((block, *_),) = [PAGE.under("A funnel", "csv")]
     lines = list(csv.reader(block.splitlines()))
-    steps = list(dict.fromkeys((funnel, step) for funnel, step, _ in lines))
+    steps = list(dict.fromkeys((funnel, step) for funnel, _, step, _ in lines))
     rows = {k: row for k, row in stored(app.conn).funnel.items() if k[1] == steps[0][0]}
     overall = {key[:3]: row[2:4] for key, row in rows.items() if key[3] == "overall"}
     assert len(overall) == 30 * len(steps) and len(rows) > len(overall)

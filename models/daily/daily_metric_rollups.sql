@@ -6,50 +6,29 @@ with days as (
 
 user_days as (
 
-    select * from {{ ref('stg_user_days') }}
+    select * from {{ ref('int_user_days') }}
 
 ),
 
 new_users as (
 
-    select * from {{ ref('stg_new_users') }}
+    select * from {{ ref('int_new_users') }}
 
 ),
 
-events as (
-
-    select
-        {{ utc_midnight('occurred_at') }} as midnight,
-        cast(event_name as text) as event_name,
-        case
-            when isfinite(received_at)
-                then greatest(date_part('epoch', received_at - occurred_at), 0)
-        end as lag_seconds
-    from {{ source('app', 'event_logs') }}
-    where {{ valid_in_window('occurred_at') }}
-
-),
-
--- The lags ride along with the counts, so that one pass over the events gives both.
 event_counts as (
 
-    select
-        {{ utc_day('midnight') }} as day,
-        event_name,
-        count(*) as event_count,
-        array_agg(lag_seconds) as lags
-    from events
-    group by midnight, event_name
+    select * from {{ ref('int_event_counts') }}
 
 ),
 
 active_users as (
 
     select
-        {{ utc_day('midnight') }} as day,
+        day,
         count(*) as user_count
     from user_days
-    group by midnight
+    group by 1
 
 ),
 
@@ -74,6 +53,25 @@ submissions as (
 
 ),
 
+lags as (
+
+    select
+        day,
+        unnest(lags) as lag_seconds
+    from event_counts
+
+),
+
+lag_percentiles as (
+
+    select
+        day,
+        percentile_cont(array[0.5, 0.95]) within group (order by lag_seconds) as percentiles
+    from lags
+    group by 1
+
+),
+
 daily as (
 
     select
@@ -82,19 +80,12 @@ daily as (
         coalesce(cohorts.cohort_size, 0) as cohort_size,
         coalesce(cohorts.converted_users, 0) as converted_users,
         coalesce(submissions.event_count, 0) as sessions_submitted,
-        lag.percentiles
+        lag_percentiles.percentiles
     from days
     left join active_users on active_users.day = days.day
     left join cohorts on cohorts.day = days.day
     left join submissions on submissions.day = days.day
-    left join lateral (
-        select percentile_cont(array[0.5, 0.95]) within group (order by lag_seconds) as percentiles
-        from (
-            select unnest(event_counts.lags) as lag_seconds
-            from event_counts
-            where event_counts.day = days.day
-        ) as lags
-    ) as lag on true
+    left join lag_percentiles on lag_percentiles.day = days.day
 
 ),
 
@@ -134,7 +125,7 @@ by_name as (
         event_counts.event_count as value,
         jsonb_build_object(
             'event_name', event_counts.event_name,
-            'day', {{ day_text('event_counts.day') }}
+            'day', to_char(event_counts.day, 'YYYY-MM-DD')
         ) as dimensions,
         0 as horizon_days
     from event_counts

@@ -1,13 +1,12 @@
 with experiments as (
 
-    select
-        {{ id_key('cast(experiment_id as text)') }} as experiment_id,
-        cast(status as text) as status,
-        {{ utc_instant('start_at') }} as start_at,
-        {{ utc_instant('end_at') }} as end_at,
-        cast(targeting as text) as targeting
-    from {{ source('app', 'experiments') }}
-    where experiment_id is not null
+    select * from {{ ref('stg_experiments') }}
+
+),
+
+variants as (
+
+    select * from {{ ref('stg_experiment_variants') }}
 
 ),
 
@@ -24,30 +23,18 @@ numbered as (
 
 ),
 
-variants as (
-
-    select
-        {{ id_key('cast(experiment_id as text)') }} as experiment_id,
-        {{ id_key('cast(variant_id as text)') }} as variant_id,
-        variant_name,
-        weight,
-        is_control
-    from {{ source('app', 'experiment_variants') }}
-
-),
-
 variant_lists as (
 
     select
         experiment_id,
         jsonb_agg(
             jsonb_build_object(
-                'variant_id', variant_id,
+                'variant_id', {{ id_key('variant_id') }},
                 'variant_name', variant_name,
                 'weight', weight,
                 'is_control', is_control
             )
-            order by variant_id collate "C", variant_name, weight, is_control
+            order by {{ id_key('variant_id') }}, variant_name, weight, is_control
         ) as variants
     from variants
     group by 1
@@ -57,7 +44,7 @@ variant_lists as (
 catalog as (
 
     select
-        numbered.experiment_id,
+        {{ id_key('numbered.experiment_id') }} as experiment_id,
         numbered.status,
         numbered.start_at,
         numbered.end_at,

@@ -6,13 +6,13 @@ with days as (
 
 variants as (
 
-    select * from {{ ref('stg_running_variants') }}
+    select * from {{ ref('int_variants_in_scope') }}
 
 ),
 
-new_users as (
+first_weeks as (
 
-    select * from {{ ref('stg_new_users') }}
+    select * from {{ ref('int_first_weeks') }}
 
 ),
 
@@ -20,15 +20,15 @@ new_users as (
 assignments as not materialized (
 
     select
-        cast(assignments.anonymous_user_id as text) as anonymous_user_id,
-        variants.experiment_id,
-        variants.variant_id,
+        assignments.anonymous_user_id,
+        assignments.experiment_id,
+        assignments.variant_id,
         assignments.assigned_at
-    from {{ source('app', 'assignments') }} as assignments
+    from {{ ref('stg_assignments') }} as assignments
     inner join variants
         on
-            variants.experiment_id = cast(assignments.experiment_id as text)
-            and variants.variant_id = cast(assignments.variant_id as text)
+            variants.experiment_id = assignments.experiment_id
+            and variants.variant_id = assignments.variant_id
 
 ),
 
@@ -38,9 +38,7 @@ assigned as (
     select
         experiment_id,
         variant_id,
-        {{ utc_midnight(
-            'greatest(assigned_at, ' ~ utc_literal(window_start()) ~ ')'
-        ) }} as midnight,
+        cast(greatest(assigned_at, {{ utc_literal(window_start()) }}) as date) as day,
         count(*) as user_count
     from assignments
     where assigned_at < {{ utc_literal(window_end()) }}
@@ -53,14 +51,14 @@ cohorts as (
     select
         assignments.experiment_id,
         assignments.variant_id,
-        new_users.day,
+        first_weeks.day,
         count(*) as cohort_size,
-        count(*) filter (where new_users.is_active_d1) as active_users,
-        count(*) filter (where new_users.is_logged_24h) as converted_users,
-        sum(new_users.sessions_submitted_d7) as sessions_submitted
-    from new_users
+        count(*) filter (where first_weeks.is_active_d1) as active_users,
+        count(*) filter (where first_weeks.is_logged_24h) as converted_users,
+        sum(first_weeks.sessions_submitted_d7) as sessions_submitted
+    from first_weeks
     inner join assignments
-        on assignments.anonymous_user_id = cast(new_users.anonymous_user_id as text)
+        on assignments.anonymous_user_id = {{ text_id('first_weeks.anonymous_user_id') }}
     group by 1, 2, 3
 
 ),
@@ -85,7 +83,7 @@ daily as (
         on
             assigned.experiment_id = variants.experiment_id
             and assigned.variant_id = variants.variant_id
-            and {{ utc_day('assigned.midnight') }} = days.day
+            and assigned.day = days.day
     left join cohorts
         on
             cohorts.experiment_id = variants.experiment_id
@@ -103,7 +101,7 @@ metrics as (
         metric.metric_name,
         metric.value,
         jsonb_build_object(
-            'day', {{ day_text('daily.day') }},
+            'day', to_char(daily.day, 'YYYY-MM-DD'),
             'cohort_size', daily.cohort_size
         ) || metric.dimensions as dimensions,
         metric.horizon_days

@@ -10,20 +10,20 @@ steps as (
         step_id,
         funnel_name,
         step_name
-    from {{ ref('stg_funnel_steps') }}
+    from {{ ref('int_funnel_steps') }}
 
 ),
 
 step_users as (
 
-    select * from {{ ref('stg_step_users') }}
+    select * from {{ ref('int_step_users') }}
 
 ),
 
 step_maps as (
 
     select
-        midnight,
+        day,
         step_id,
         experiment_map,
         count(anonymous_user_id) as user_count,
@@ -33,36 +33,81 @@ step_maps as (
 
 ),
 
--- Few maps are distinct, so each is taken apart once instead of once per event.
-map_dimensions as (
+-- A map may be long, so it is known by a number before it meets its pairs, of which it may have
+-- thousands.
+numbered as (
 
     select
-        maps.experiment_map,
-        dimension.experiment_id,
-        dimension.variant_id
-    from (select distinct experiment_map from step_maps) as maps
+        *,
+        dense_rank() over (order by experiment_map) as map_id
+    from step_maps
+
+),
+
+maps as (
+
+    select
+        map_id,
+        experiment_map
+    from numbered
+    group by 1, 2
+
+),
+
+map_variants as (
+
+    select
+        maps.map_id,
+        variant.experiment_id,
+        variant.variant_id
+    from maps
     cross join lateral (
-        select
-            cast(null as text) as experiment_id,
-            cast(null as text) as variant_id
-        union all
         {{ json_pairs(jsonb_of('maps.experiment_map')) }}
-    ) as dimension (experiment_id, variant_id)
+    ) as variant (experiment_id, variant_id)
+
+),
+
+-- Pair 0 is no variant but everybody.
+pairs as (
+
+    select
+        experiment_id,
+        variant_id,
+        row_number() over () as pair_id
+    from map_variants
+    group by 1, 2
+
+),
+
+map_pairs as (
+
+    select
+        map_variants.map_id,
+        pairs.pair_id
+    from map_variants
+    inner join pairs
+        on
+            pairs.experiment_id = map_variants.experiment_id
+            and pairs.variant_id = map_variants.variant_id
+    union all
+    select
+        map_id,
+        0 as pair_id
+    from maps
 
 ),
 
 totals as (
 
     select
-        step_maps.midnight,
-        step_maps.step_id,
-        map_dimensions.experiment_id,
-        map_dimensions.variant_id,
-        sum(step_maps.user_count) as user_count,
-        sum(step_maps.event_count) as event_count
-    from step_maps
-    inner join map_dimensions on map_dimensions.experiment_map = step_maps.experiment_map
-    group by 1, 2, 3, 4
+        numbered.day,
+        numbered.step_id,
+        map_pairs.pair_id,
+        sum(numbered.user_count) as user_count,
+        sum(numbered.event_count) as event_count
+    from numbered
+    inner join map_pairs on map_pairs.map_id = numbered.map_id
+    group by 1, 2, 3
 
 ),
 
@@ -71,61 +116,73 @@ totals as (
 changed_users as (
 
     select anonymous_user_id
-    from (
-        select distinct
-            anonymous_user_id,
-            experiment_map
-        from step_users
-    ) as user_maps
+    from step_users
     group by 1
-    having count(*) > 1
+    having min(experiment_map) <> max(experiment_map)
 
 ),
 
 repeated_users as (
 
     select
-        midnight,
-        step_id,
-        anonymous_user_id
+        step_users.day,
+        step_users.step_id,
+        step_users.anonymous_user_id
     from step_users
-    inner join changed_users using (anonymous_user_id)
+    inner join changed_users on changed_users.anonymous_user_id = step_users.anonymous_user_id
     group by 1, 2, 3
     having count(*) > 1
+
+),
+
+-- Grouped for the planner's sake, which else could put the pairs beside the maps' text.
+repeated_maps as (
+
+    select
+        step_users.day,
+        step_users.step_id,
+        step_users.anonymous_user_id,
+        maps.map_id
+    from step_users
+    inner join repeated_users
+        on
+            repeated_users.day = step_users.day
+            and repeated_users.step_id = step_users.step_id
+            and repeated_users.anonymous_user_id = step_users.anonymous_user_id
+    inner join maps on maps.experiment_map = step_users.experiment_map
+    group by 1, 2, 3, 4
 
 ),
 
 repeats as (
 
     select
-        midnight,
-        step_id,
-        experiment_id,
-        variant_id,
-        count(*) - count(distinct anonymous_user_id) as user_count
-    from repeated_users
-    inner join step_users using (midnight, step_id, anonymous_user_id)
-    inner join map_dimensions using (experiment_map)
-    group by 1, 2, 3, 4
+        repeated_maps.day,
+        repeated_maps.step_id,
+        map_pairs.pair_id,
+        count(*) - count(distinct repeated_maps.anonymous_user_id) as user_count
+    from repeated_maps
+    inner join map_pairs on map_pairs.map_id = repeated_maps.map_id
+    group by 1, 2, 3
 
 ),
 
 counted as (
 
     select
-        {{ utc_day('totals.midnight') }} as day,
+        totals.day,
         totals.step_id,
-        totals.experiment_id,
-        totals.variant_id,
+        pairs.experiment_id,
+        pairs.variant_id,
         totals.user_count - coalesce(repeats.user_count, 0) as users_count,
         totals.event_count as events_count
     from totals
+    left join pairs on pairs.pair_id = totals.pair_id
     left join repeats
         on
-            repeats.midnight = totals.midnight
+            repeats.day = totals.day
             and repeats.step_id = totals.step_id
-            and repeats.experiment_id is not distinct from totals.experiment_id
-            and repeats.variant_id is not distinct from totals.variant_id
+            and repeats.pair_id = totals.pair_id
 
 ),
 

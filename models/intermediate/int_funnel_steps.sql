@@ -1,10 +1,16 @@
-with funnel_steps as (
+with seed as (
+
+    select * from {{ ref('funnel_steps') }}
+
+),
+
+funnel_steps as (
 
     select distinct
-        funnel_name,
-        step_name,
-        event_name
-    from {{ ref('funnel_steps') }}
+        {{ text_id('funnel_name') }} as funnel_name,
+        {{ text_id('step_name') }} as step_name,
+        {{ text_id('event_name') }} as event_name
+    from seed
 
 ),
 

@@ -1,4 +1,12 @@
 {#-
+    An id or a name as text that is compared byte by byte: columns of one kind may have different
+    collations, which PostgreSQL refuses to compare, or one that takes two ids for the same.
+-#}
+{% macro text_id(column) -%}
+    cast({{ column }} as text) collate "C"
+{%- endmacro %}
+
+{#-
     A name as part of a unique key. An index entry holds at most 2,704 bytes, so a name of more
     than 200 characters becomes its first 180, `~` and its SHA-256. Such a key has 245
     characters, which no name that is kept whole has, so no two names share a key.

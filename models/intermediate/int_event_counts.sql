@@ -1,0 +1,25 @@
+with events as (
+
+    select * from {{ events() }} as events
+
+),
+
+-- The lags ride along with the counts, so that one pass over the events gives both.
+event_counts as (
+
+    select
+        cast(occurred_at as date) as day,
+        event_name,
+        count(*) as event_count,
+        array_agg(
+            case
+                when isfinite(received_at)
+                    then greatest(date_part('epoch', received_at - occurred_at), 0)
+            end
+        ) as lags
+    from events
+    group by 1, 2
+
+)
+
+select * from event_counts

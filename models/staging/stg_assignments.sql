@@ -1,0 +1,18 @@
+with source as (
+
+    select * from {{ source('app', 'assignments') }}
+
+),
+
+renamed as (
+
+    select
+        {{ text_id('anonymous_user_id') }} as anonymous_user_id,
+        {{ text_id('experiment_id') }} as experiment_id,
+        {{ text_id('variant_id') }} as variant_id,
+        cast(assigned_at as timestamptz) as assigned_at
+    from source
+
+)
+
+select * from renamed

@@ -1,0 +1,20 @@
+with source as (
+
+    select * from {{ source('app', 'experiments') }}
+
+),
+
+renamed as (
+
+    select
+        {{ text_id('experiment_id') }} as experiment_id,
+        cast(status as text) as status,
+        cast(start_at as timestamptz) as start_at,
+        cast(end_at as timestamptz) as end_at,
+        cast(targeting as text) as targeting
+    from source
+    where experiment_id is not null
+
+)
+
+select * from renamed
