@@ -4,7 +4,7 @@ const KEY = "dashboard-token";
 const TIMEOUT_MS = 30000;
 
 export class ApiError extends Error {
-  /** @param {number} status 0 when nothing answered */
+  /** @param {number} status 0 when the API did not answer */
   constructor(status, title, message) {
     super(message);
     this.status = status;
@@ -12,14 +12,26 @@ export class ApiError extends Error {
   }
 }
 
+// A browser that stores nothing for this site throws; the token then lasts until the next reload.
+let unstored = null;
+function stored(use) {
+  try { return use(sessionStorage); } catch { return null; }
+}
+
 export const token = {
-  get: () => sessionStorage.getItem(KEY),
-  set: (value) => sessionStorage.setItem(KEY, value),
-  forget: () => sessionStorage.removeItem(KEY),
+  get: () => unstored ?? stored((storage) => storage.getItem(KEY)),
+  set(value) {
+    unstored = value;
+    stored((storage) => { storage.setItem(KEY, value); unstored = null; });
+  },
+  forget() {
+    unstored = null;
+    stored((storage) => storage.removeItem(KEY));
+  },
 };
 
 // A header carries bytes: letters beyond ASCII go out as their UTF-8.
-const headerValue = (text) => String.fromCharCode(...new TextEncoder().encode(text));
+const headerValue = (text) => Array.from(new TextEncoder().encode(text), (byte) => String.fromCharCode(byte)).join("");
 
 /**
  * @param {string} path relative to the page, so that it may live below a prefix
@@ -31,20 +43,30 @@ export async function get(path, query = {}, { signal, as, open } = {}) {
   url.hash = "";
   for (const [key, value] of Object.entries(query)) url.searchParams.set(key, value);
   const given = open ? null : (as ?? token.get());
+  const headers = new Headers(given ? { "x-dashboard-token": headerValue(given) } : {});
   const timeout = AbortSignal.timeout(TIMEOUT_MS);
   let response;
   let body;
   try {
     response = await fetch(url, {
-      headers: given ? { "x-dashboard-token": headerValue(given) } : {},
+      headers,
       signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
       credentials: "same-origin",
     });
     body = await response.json();
   } catch (error) {
     if (signal?.aborted) throw error;
-    if (response) throw new ApiError(response.status, "Unreadable answer", "Something other than the API answered.");
-    throw new ApiError(0, "The API does not answer", "Check that it is running and that you are online.");
+    if (timeout.aborted) {
+      throw new ApiError(0, "The API takes too long", `The answer was not complete after ${TIMEOUT_MS / 1000} seconds. Try a shorter window.`);
+    }
+    if (error instanceof SyntaxError) {
+      throw new ApiError(0, "Unreadable answer", `Something other than the API answered, with status ${response.status}.`);
+    }
+    // fetch says TypeError for everything that goes wrong on the network.
+    if (error instanceof TypeError) {
+      throw new ApiError(0, "The API does not answer", "Check that it is running and that you are online.");
+    }
+    throw error;
   }
   if (response.ok) return body;
   throw new ApiError(response.status, body.error ?? response.statusText, body.message ?? "");

@@ -2,11 +2,11 @@
 
 import * as api from "./api.js";
 import { dispose } from "./chart.js";
-import { byId, el, roving } from "./dom.js";
+import { byId, el, fill, roving } from "./dom.js";
 import { words } from "./format.js";
-import { freshness, notices } from "./notices.js";
+import { freshness, notice, notices, unknown } from "./notices.js";
 import { VIEWS, WINDOWS, current, go, hashWith } from "./state.js";
-import { failed } from "./states.js";
+import { explained, failed } from "./states.js";
 import * as gate from "./views/gate.js";
 import * as overview from "./views/overview.js";
 import * as experiments from "./views/experiments.js";
@@ -18,20 +18,21 @@ const panel = byId("panel");
 const tabs = byId("tabs");
 let asked = new AbortController();
 let refused = "";
+let shown = null; // the answer on the page: its data_as_of, the server's clock and this one's
 
 function buildHeader() {
-  tabs.append(...VIEWS.map((view) => el("a", { role: "tab", id: `tab-${view}`, "aria-controls": "panel" }, words(view))));
+  fill(tabs, VIEWS.map((view) => el("a", { role: "tab", id: `tab-${view}`, "aria-controls": "panel" }, words(view))));
   roving(tabs, (tab) => tab.click());
   tabs.addEventListener("keydown", (event) => {
     if (event.key === " ") { event.preventDefault(); document.activeElement.click(); }
   });
-  byId("window").append(...WINDOWS.map((days) => el("label", {},
+  fill(byId("window"), el("legend", {}, "Days"), WINDOWS.map((days) => el("label", {},
     el("input", { type: "radio", name: "window", value: days, onchange: () => go({ window: days }) }),
     el("span", {}, days))));
   byId("refresh").addEventListener("click", render);
   byId("forget").addEventListener("click", () => { api.token.forget(); render(); });
   document.querySelector(".skip").addEventListener("click", (event) => {
-    event.preventDefault(); // the hash is taken
+    event.preventDefault(); // the hash holds the view
     byId("main").focus();
   });
 }
@@ -61,7 +62,7 @@ async function render() {
   if (!panel.firstChild) panel.append(el("p", { class: "loading" }, "Loading…"));
   const view = api.token.get() ? views[state.view] : gate;
   try {
-    // The view's own numbers decide; what is said about runs is left out when it cannot be had.
+    // Only the view's own numbers must be there. Without an answer about runs, nothing is said of them.
     const [ready, runs, data] = await Promise.all([
       api.ready({ signal }).catch(() => null),
       view === gate ? [] : api.runs(20, { signal }).then((answer) => answer.runs).catch(() => []),
@@ -69,26 +70,44 @@ async function render() {
     ]);
     if (signal.aborted) return;
     dispose();
-    show(view.draw(data, state, { ready, runs, refused, enter }), data, notices(ready, runs));
-    byId("status").textContent = `${words(state.view)}, ${state.window} days.`;
+    const unmet = unknown(state);
+    const nodes = view.draw(data, state, { ready, runs, refused, enter, unmet: (...text) => unmet.push(text) });
+    show(nodes, data, notices(ready, runs, unmet));
+    const links = [...document.querySelectorAll(".notice.link")].map((node) => node.textContent);
+    byId("status").textContent = [`${words(state.view)}, ${state.window} days.`, ...links].join(" ");
   } catch (error) {
     if (signal.aborted) return;
     if (!(error instanceof api.ApiError)) console.error(error);
     if (error.status === 401) return reject("The token is no longer accepted. Enter the one that is valid now.");
     dispose();
-    show([failed(error, render)], null, []);
+    show(failed(error, render), null, []);
   }
 }
 
 function show(nodes, data, said) {
-  // What had the focus is drawn anew, and gets it back.
+  // The focused element is replaced by a new one, which gets the focus.
   const focused = panel.contains(document.activeElement) ? document.activeElement.id : "";
-  panel.replaceChildren(...[nodes].flat(Infinity).filter(Boolean));
+  fill(panel, nodes);
   if (focused) byId(focused)?.focus({ preventScroll: true });
   panel.setAttribute("aria-busy", "false");
-  byId("freshness").replaceChildren(...(data ? freshness(data.data_as_of, data.generated_at) : []));
-  byId("notices").replaceChildren(...said);
+  shown = data && { asOf: data.data_as_of, loaded: new Date(data.generated_at), at: Date.now() };
+  showAge();
+  fill(byId("notices"), said);
   refused = "";
+}
+
+/** The age grows while the tab is open. */
+function showAge() {
+  const now = shown && new Date(shown.loaded.getTime() + Date.now() - shown.at);
+  fill(byId("freshness"), shown && freshness(shown.asOf, now, shown.loaded));
+}
+
+/** An error outside `render`, as when a chart is drawn or a file is made. */
+function fault(error) {
+  byId("fault")?.remove();
+  const node = notice("bad", el("p", {}, explained(error).join(". ")));
+  node.id = "fault";
+  byId("notices").append(node);
 }
 
 function reject(text) {
@@ -97,7 +116,7 @@ function reject(text) {
   render();
 }
 
-/** Tries a token before it is kept. Throws what the API says against it. */
+/** Tries a token before it keeps it. Throws the API's objection. */
 async function enter(token) {
   await api.runs(1, { as: token });
   api.token.set(token);
@@ -107,4 +126,8 @@ async function enter(token) {
 
 buildHeader();
 addEventListener("hashchange", render);
+addEventListener("error", ({ error }) => error && fault(error));
+addEventListener("unhandledrejection", ({ reason }) => fault(reason));
+document.addEventListener("visibilitychange", () => document.hidden || showAge());
+setInterval(showAge, 60000);
 render();

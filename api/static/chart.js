@@ -1,7 +1,8 @@
 /** Line charts and stacked bars on uPlot. What is not final is drawn dashed and hollow. */
 
-import { el } from "./dom.js";
-import { day as writeDay, weekday, toDate } from "./format.js";
+import { el, fill } from "./dom.js";
+import { cut, day as writeDay, weekday, toDate } from "./format.js";
+import { largest } from "./numbers.js";
 
 const live = new Set();
 const dark = matchMedia("(prefers-color-scheme: dark)");
@@ -10,12 +11,12 @@ dark.addEventListener("change", () => live.forEach((chart) => chart.draw()));
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 export const color = (nth) => (nth === "control" ? "--control" : nth === "rest" ? "--rest" : `--series-${(nth % 7) + 1}`);
 
-/** Ends every chart on the page; a view is drawn anew after it. */
+/** Ends every chart on the page, before the next view is drawn. */
 export function dispose() {
   for (const chart of live) chart.end();
 }
 
-/** Keeps a chart as wide as its host: made when the host has a width, made anew for a new theme. */
+/** Makes a chart once its host has a width, resizes it with the host, and makes a new one for a new theme. */
 function mount(host, make) {
   let plot = null;
   const draw = () => {
@@ -138,7 +139,7 @@ function plot(host, { width, height, days, columns, lines, tick, range, rows, pa
       },
       {
         ...axis, gap: 4, grid, space: 28,
-        size: (u, values) => 12 + 6.4 * Math.max(3, ...(values ?? []).map((v) => v.length)),
+        size: (u, values) => 12 + 6.4 * Math.max(3, largest((values ?? []).map((v) => v.length))),
         values: (u, at) => at.map((v) => tick(v)),
       },
     ],
@@ -161,12 +162,11 @@ function readout(days, rows) {
         if (box.hidden) return;
         const shown = rows(i);
         const notes = new Set(shown.map((row) => row.note).filter(Boolean));
-        box.replaceChildren(
+        fill(box,
           el("b", {}, weekday(days[i])),
-          ...shown.map((row) => el("span", { class: "reading" },
-            swatch(row.color, row.final), row.label && el("bdi", {}, row.label.slice(0, 40)), el("b", {}, row.text))),
-          ...[...notes].map((note) => el("em", {}, `Not final: ${note}`)),
-        );
+          shown.map((row) => el("span", { class: "reading" },
+            swatch(row.color, row.final), row.label && el("bdi", {}, cut(row.label, 40)), el("b", {}, row.text))),
+          [...notes].map((note) => el("em", {}, `Not final: ${note}`)));
         const at = u.valToPos(u.data[0][i], "x");
         const left = at > u.over.clientWidth / 2 ? at - box.offsetWidth - 10 : at + 10;
         box.style.left = `${Math.max(-40, left)}px`;

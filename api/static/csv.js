@@ -1,10 +1,10 @@
 /** Tables as CSV files, made in the page. */
 
 // A spreadsheet runs a cell that begins like a formula; a quote before it keeps it text.
-const FORMULA = /^[=+\-@\t\r]/;
+const FORMULA = /^[=+\-@\t\r\n＝＋－＠]/;
 
 export function cell(value) {
-  if (value === null || value === undefined) return "";
+  if (value === null || value === undefined || Number.isNaN(value)) return "";
   if (typeof value === "number") return String(value);
   const text = FORMULA.test(value) ? `'${value}` : String(value);
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
@@ -13,11 +13,12 @@ export function cell(value) {
 /** @param {string[]} head @param {Array<Array<*>>} rows */
 export const csv = (head, rows) => [head, ...rows].map((row) => row.map(cell).join(",")).join("\r\n") + "\r\n";
 
-export function download(file, head, rows) {
+/** @param {string} name of the file; whatever a file system may dislike in it becomes `_` */
+export function download(name, head, rows) {
   const url = URL.createObjectURL(new Blob([csv(head, rows)], { type: "text/csv" }));
   const link = document.createElement("a");
   link.href = url;
-  link.download = file;
+  link.download = `${name.replace(/[^\w-]+/g, "_").slice(-120)}.csv`;
   link.click();
   setTimeout(() => URL.revokeObjectURL(url), 10000);
 }

@@ -1,31 +1,42 @@
 /** Makes elements. Text goes in as text: nothing here reads markup. */
 
+import { cut } from "./format.js";
+
 /**
  * @param {string} tag
- * @param {Object<string, *>} [props] attributes; `class`, `on…` handlers, `data`, `style` by CSSOM
+ * @param {Object<string, *>} [props] attributes; `class`, `on…` handlers, `style` by CSSOM
  * @param {...(Node|string|number|null|false|Array)} children
  */
 export function el(tag, props = {}, ...children) {
   const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(props)) {
+  for (const [key, value] of Object.entries(props)) {
     if (value === null || value === undefined || value === false) continue;
-    if (name === "class") node.className = value;
-    else if (name === "style") for (const [key, v] of Object.entries(value)) node.style.setProperty(key, v);
-    else if (name === "data") Object.assign(node.dataset, value);
-    else if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
-    else node.setAttribute(name, value === true ? "" : value);
+    if (key === "class") node.className = value;
+    else if (key === "style") for (const [property, v] of Object.entries(value)) node.style.setProperty(property, v);
+    else if (key.startsWith("on")) node.addEventListener(key.slice(2), value);
+    else node.setAttribute(key, value === true ? "" : value);
   }
-  node.append(...children.flat(Infinity).filter((c) => c !== null && c !== undefined && c !== false));
+  return add(node, children);
+}
+
+// One by one: an engine takes some 100,000 arguments at most.
+function add(node, child) {
+  if (Array.isArray(child)) for (const one of child) add(node, one);
+  else if (child !== null && child !== undefined && child !== false) node.append(child);
   return node;
 }
 
-/** A name that the app sent: cut to what can be read, and kept from turning the text around it. */
+/** Replaces what is in an element. */
+export function fill(node, ...children) {
+  node.replaceChildren();
+  return add(node, children);
+}
+
+/** A name that the app sent, isolated from the text around it. A cut one says the rest as a tooltip. */
 export function name(text, most = 48) {
   const whole = String(text);
-  const letters = [...whole.slice(0, most * 4)];
-  const cut = letters.length > most || whole.length > most * 4;
-  const shown = cut ? `${letters.slice(0, most).join("")}…` : whole;
-  return el("bdi", { class: "name", title: cut ? whole.slice(0, 500) : null }, shown);
+  const shown = cut(whole, most);
+  return el("bdi", { class: "name", title: shown === whole ? null : whole.slice(0, 5000) }, shown);
 }
 
 export const byId = (id) => document.getElementById(id);

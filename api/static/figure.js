@@ -1,48 +1,54 @@
-/** A chart with its title, its key, its numbers as a table, and the table as a file. */
+/** Cards: a title, a picture or a table, and everything as a file. */
 
+import { swatch } from "./chart.js";
 import { download } from "./csv.js";
 import { el, name } from "./dom.js";
-import { swatch } from "./chart.js";
-import { words } from "./format.js";
+import { count, cut, plural, words } from "./format.js";
+import { MOST, sum } from "./numbers.js";
 
 let nth = 0;
 
 /**
- * @typedef {{label: string, write?: (value: *) => string|Node, number?: boolean}} Column
- * @param {{title: string, file: string, columns: Column[], rows: Array<Array<*>>,
- *   head?: Node[], note?: string|Node, key?: {label: string, color: string, control?: boolean}[],
- *   summary: string, size?: string, draw: (host: HTMLElement) => void}} options
+ * A card. With a picture, its table is behind a button; without one, the table is what it shows.
+ * @typedef {{label: string, title?: string|Node, write?: (value: *, row: Array<*>) => string|Node, number?: boolean}} Column
+ * @param {{title: string, file: string, columns: Column[], rows: () => Array<Array<*>>,
+ *   csv?: {columns: Column[], rows: () => Array<Array<*>>}, picture?: HTMLElement, head?: Node[],
+ *   note?: *, size?: string, adds?: string[]}} options `csv` when the file has more than the table;
+ *   `adds` names the columns that the table's last row adds up over all rows that it leaves out
  */
-export function figure({ title, file, columns, rows, head = [], note, key, summary, size = "", draw }) {
-  const id = `figure-${++nth}`;
-  const host = el("div", { class: `chart ${size}`, role: "img", "aria-label": `${title}. ${summary}` });
-  const numbers = el("div", { class: `numbers ${size}`, hidden: true });
-  const toggle = el("button", {
-    type: "button", class: "quiet", "aria-pressed": "false", "aria-label": `Table: ${title}`,
+export function card({ title, file, columns, rows, csv = { columns, rows }, picture, head, note, size = "", adds }) {
+  const id = `card-${++nth}`;
+  const short = cut(title, 80);
+  const draw = () => table(short, columns, rows(), { adds });
+  const numbers = picture ? el("div", { class: `numbers ${size}`, hidden: true }) : draw();
+  const toggle = picture && el("button", {
+    type: "button", class: "quiet", "aria-pressed": "false", "aria-label": `Table: ${short}`,
     onclick: () => {
-      const open = toggle.getAttribute("aria-pressed") !== "true";
+      const open = numbers.hidden;
       toggle.setAttribute("aria-pressed", open);
       numbers.hidden = !open;
-      host.hidden = open;
-      if (open && !numbers.firstChild) numbers.append(table(title, columns, rows));
+      picture.hidden = open;
+      if (open && !numbers.firstChild) numbers.append(draw());
     },
   }, "Table");
-  draw(host);
+  const save = el("button", {
+    type: "button", class: "quiet", "aria-label": `CSV: ${short}`,
+    onclick: () => download(file, csv.columns.map((column) => column.label), csv.rows()),
+  }, "CSV");
   return el("section", { class: "card figure", "aria-labelledby": id },
     el("div", { class: "figure-head" },
-      el("h3", { id }, title),
-      el("div", { class: "figure-tools" }, toggle, csvButton(title, file, columns, rows))),
-    head,
-    key && legend(key),
-    host, numbers,
+      el("h3", { id }, name(title, 80)),
+      el("div", { class: "figure-tools" }, toggle, save)),
+    head, picture, numbers,
     note && el("p", { class: "note" }, note));
 }
 
-export function csvButton(title, file, columns, rows) {
-  return el("button", {
-    type: "button", class: "quiet", "aria-label": `CSV: ${title}`,
-    onclick: () => download(`${file}.csv`, columns.map((column) => column.label), rows),
-  }, "CSV");
+/** A card with a chart. @param {{summary: string, draw: (host: HTMLElement) => void, key?: Array}} options */
+export function figure({ key, summary, draw, head = [], size = "", ...options }) {
+  const host = el("div", { class: `chart ${size}`, role: "img",
+    "aria-label": `${cut(options.title, 80)}. ${summary} The button Table shows the numbers.` });
+  draw(host);
+  return card({ ...options, size, picture: host, head: [head, key && legend(key)] });
 }
 
 export function legend(entries) {
@@ -50,18 +56,31 @@ export function legend(entries) {
     swatch(entry.color), name(entry.label, 28), entry.control && el("span", { class: "tag" }, "control"))));
 }
 
-/** A table that scrolls in itself and can be reached with the keyboard to do so. */
-export function table(title, columns, rows, { foot } = {}) {
-  const cell = (row) => (column, i) => {
-    const value = row[i];
-    const text = column.write ? column.write(value, row) : value ?? "";
-    return el(i === 0 ? "th" : "td", { scope: i === 0 && "row", class: column.number && "number" }, text);
-  };
+/** Says that a picture leaves something out; null when it does not. */
+export function partly(shown, all, one, which) {
+  return shown < all ? ` The picture shows ${count(shown)} of ${plural(all, one)}: ${which}. The CSV has all of them.` : null;
+}
+
+/**
+ * A table that scrolls in itself and can be reached with the keyboard to do so. Its size has a
+ * bound; a last row says what is left out, and `where` it is.
+ */
+export function table(title, columns, rows, { adds = [], where = "in the CSV" } = {}) {
+  const most = MOST.columns;
+  const places = columns.map((_, i) => i).filter((i) => columns.length <= most || i < most - 1 || i === columns.length - 1);
+  const left = rows.slice(MOST.rows);
+  const unshown = columns.length - places.length;
+  const cell = (row) => (i) => el(i === 0 ? "th" : "td", { scope: i === 0 && "row", class: columns[i].number && "number" },
+    columns[i].write ? columns[i].write(row[i], row) : row[i] ?? "");
+  const others = () => el("tr", { class: "others" }, places.map((i) =>
+    el(i === 0 ? "th" : "td", { scope: i === 0 && "row", class: columns[i].number && "number" },
+      i === 0 ? [plural(left.length, "other"), el("small", {}, where)]
+        : adds.includes(columns[i].label) && columns[i].write(sum(left.map((row) => row[i]))))));
   return el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `Table: ${title}` },
     el("table", {},
       el("caption", { class: "sr" }, title),
-      el("thead", {}, el("tr", {}, columns.map((column) =>
-        el("th", { scope: "col", class: column.number && "number" }, column.title ?? words(column.label))))),
-      el("tbody", {}, rows.map((row) => el("tr", {}, columns.map(cell(row))))),
-      foot));
+      el("thead", {}, el("tr", {}, places.map((i) =>
+        el("th", { scope: "col", class: columns[i].number && "number" }, columns[i].title ?? words(columns[i].label))))),
+      el("tbody", {}, rows.slice(0, MOST.rows).map((row) => el("tr", {}, places.map(cell(row)))), left.length > 0 && others())),
+    unshown > 0 && el("p", { class: "note" }, `${plural(unshown, "more column")}: ${where}.`));
 }

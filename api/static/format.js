@@ -15,6 +15,7 @@ const guarded = (write) => (value) => (Number.isFinite(value) ? write(value) : N
 
 export const count = guarded((n) => (Number.isInteger(n) || n >= 100 ? whole : tenth).format(n));
 export const compact = guarded((n) => (n < 10000 ? count(n) : short.format(n)));
+export const decimal = guarded((n) => n.toFixed(2));
 export const percent = guarded((n) => `${(n * 100).toFixed(n > 0 && n < 0.001 ? 2 : 1)}%`);
 export const tick = guarded((n) => `${+(n * 100).toFixed(1)}%`);
 export const points = guarded((n) => `${n < 0 ? "−" : "+"}${Math.abs(n * 100).toFixed(1)} pt`);
@@ -59,4 +60,11 @@ export function words(text) {
   return spaced ? spaced[0].toUpperCase() + spaced.slice(1) : String(text);
 }
 
+/** A text cut to so many letters, with an ellipsis. */
+export function cut(text, most) {
+  const letters = [...text.slice(0, most * 4)];
+  return letters.length > most || text.length > most * 4 ? `${letters.slice(0, most).join("")}…` : text;
+}
+
+export const plural = (n, one, many = `${one}s`) => `${count(n)} ${n === 1 ? one : many}`;
 export const list = (items) => new Intl.ListFormat("en", { type: "conjunction" }).format(items);

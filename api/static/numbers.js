@@ -3,6 +3,7 @@
 import { addDays, day as writeDay, hour, time } from "./format.js";
 
 export const sum = (values) => values.reduce((total, value) => total + value, 0);
+export const largest = (values) => values.reduce((a, b) => Math.max(a, b), 0);
 export const mean = (values) => (values.length ? sum(values) / values.length : NaN);
 
 export function median(values) {
@@ -12,7 +13,7 @@ export function median(values) {
   return half % 1 ? sorted[Math.floor(half)] : (sorted[half - 1] + sorted[half]) / 2;
 }
 
-/** The mean of rates, each weighed by the users that it is a rate of. */
+/** The mean of rates, each weighted by its number of users. */
 export function weighted(values, weights) {
   const total = sum(weights);
   return total ? sum(values.map((value, i) => value * weights[i])) / total : NaN;
@@ -63,16 +64,28 @@ export function difference(a, b) {
   };
 }
 
-/** Totals by name over days, most first; beyond `top` names the rest is folded into one. */
-export function topNames(days, top) {
+/** Events by name over all days, the most frequent first, and by day over all names. */
+export function eventTotals(days) {
   const totals = new Map();
-  for (const { metrics } of days) {
-    for (const [name, n] of Object.entries(metrics.event_volume_by_name ?? {})) {
-      totals.set(name, (totals.get(name) ?? 0) + n);
-    }
-  }
-  const all = [...totals].sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1));
-  return { all, top: all.slice(0, top).map(([name]) => name), rest: all.slice(top).map(([name]) => name) };
+  const byDay = days.map(({ metrics }) => {
+    const volumes = Object.entries(metrics.event_volume_by_name ?? {});
+    for (const [name, n] of volumes) totals.set(name, (totals.get(name) ?? 0) + n);
+    return sum(volumes.map(([, n]) => n));
+  });
+  return { byName: [...totals].sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1)), byDay };
 }
+
+/** How much the page draws, whatever the API sends. The CSV files have everything. */
+export const MOST = { rows: 300, columns: 12, lines: 8, choices: 100, steps: 50, cards: 24 };
+
+/** The first `most` of a list, with the chosen one in any case. */
+export function first(list, most, chosen) {
+  const shown = list.slice(0, most);
+  if (list.length > most && list.includes(chosen) && !shown.includes(chosen)) shown[most - 1] = chosen;
+  return shown;
+}
+
+/** A long list without its middle. */
+export const ends = (list, most) => (list.length > most ? [...list.slice(0, most - 1), list[list.length - 1]] : list);
 
 export const unique = (values) => [...new Set(values)];

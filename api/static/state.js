@@ -5,16 +5,21 @@ export const WINDOWS = [7, 14, 30, 90];
 const TEXTS = ["experiment", "funnel", "day"];
 const DEFAULT = { view: "overview", window: 14, experiment: "", funnel: "", day: "" };
 
-/** @param {string} hash as in "#/funnel?window=30&experiment=exp_1" */
+/**
+ * @param {string} hash as in "#/funnel?window=30&experiment=exp_1"
+ * @returns {Object} the state, with `unknown`: what the hash asks for and the page does not have
+ */
 export function read(hash) {
   const [path, query = ""] = hash.replace(/^#\/?/, "").split(/\?(.*)/s);
   const given = new URLSearchParams(query);
-  const state = { ...DEFAULT };
+  const state = { ...DEFAULT, unknown: [] };
   if (VIEWS.includes(path)) state.view = path;
-  const days = Number(given.get("window"));
-  if (WINDOWS.includes(days)) state.window = days;
-  for (const key of TEXTS) state[key] = given.get(key) ?? "";
-  if (!/^\d{4}-\d{2}-\d{2}$/.test(state.day)) state.day = "";
+  else if (path) state.unknown.push(["view", path]);
+  for (const [key, value] of given) {
+    if (TEXTS.includes(key)) state[key] = value;
+    else if (key === "window" && WINDOWS.map(String).includes(value)) state.window = Number(value);
+    else state.unknown.push([key, value]);
+  }
   return state;
 }
 

@@ -1,6 +1,8 @@
 /** What is said where there are no numbers to show. */
 
+import { ApiError } from "./api.js";
 import { el } from "./dom.js";
+import { cut } from "./format.js";
 import { go } from "./state.js";
 
 const code = (text) => el("code", {}, text);
@@ -31,9 +33,18 @@ export function noExperiments() {
     "An experiment shows here once its row is in the app's experiments table and the experiment job has run.");
 }
 
+/** What went wrong, and where: on the way to the API, in the API, or in this page. */
+export function explained(error) {
+  if (!(error instanceof ApiError)) {
+    return ["This page failed", `It could not show the answer (${cut(String(error), 200)}). `
+      + "Reload the page. If that does not help, report this; the API still has the numbers."];
+  }
+  const title = error.status === 0 || error.status >= 500 ? error.title || "The API failed" : "The API refused this";
+  return [title, error.message || "It gave no reason."];
+}
+
 export function failed(error, retry) {
-  const title = error.status === 0 || error.status >= 500 ? (error.title || "The API failed") : "The API refused this";
-  const node = message(title, error.message || "It gave no reason.",
+  const node = message(...explained(error),
     el("button", { type: "button", class: "primary", onclick: retry }, "Try again"));
   node.setAttribute("role", "alert");
   return node;

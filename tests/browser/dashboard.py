@@ -51,7 +51,7 @@ class Visit:
         self.address, self.token, self.expected = address, token, expected
         self.problems: list[str] = []
         self.context = browser.new_context(**{"viewport": DESKTOP} | options)
-        self.context.set_default_timeout(5000)
+        self.context.set_default_timeout(20_000)
         self.page = self.context.new_page()
         self.page.on("console", self._console)
         self.page.on("pageerror", lambda error: self.problems.append(str(error)))

@@ -49,6 +49,24 @@ def test_server_without_a_token_says_what_to_set(visit, serve, demo_conninfo):
     page.page.wait_for_selector(".error:has-text('Set DASHBOARD_TOKEN')")
 
 
+def test_browser_that_stores_nothing_keeps_the_token_until_the_reload(visit, site):
+    page = visit(site, token=None, expected="431").page
+    page.evaluate(
+        "void (Storage.prototype.setItem = () => { throw new DOMException('', 'Quota') })"
+    )
+    field = page.get_by_label("Token", exact=True)
+    field.fill("t" * 200_000)  # more than an engine takes as arguments
+    field.press("Enter")
+    expect(page.locator(".error")).not_to_be_empty()
+    assert "This page failed" not in page.inner_text(".error")
+    field.fill(TOKEN)
+    field.press("Enter")
+    page.wait_for_selector(".uplot")
+    assert page.evaluate(STORED) is None
+    page.get_by_role("button", name="Forget token").click()
+    page.wait_for_selector(".gate")
+
+
 def test_keyboard_alone_reaches_everything(visit, site):
     page = visit(site).page
     focused = "document.activeElement"

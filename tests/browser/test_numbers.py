@@ -1,6 +1,10 @@
 """What the page computes is what SQL says, and its arithmetic holds at the edges."""
 
+import csv
+import io
+
 import psycopg
+import pytest
 
 
 def one(conninfo, query):
@@ -40,22 +44,72 @@ def test_overview_totals_are_those_of_the_tables(visit, site, demo_conninfo):
 
 def test_variants_are_pooled_over_matured_cohorts(visit, site, demo_conninfo):
     query = """
+        with b as (
+            select *, cast(dimensions ->> 'cohort_size' as int) as cohort
+            from analytics.experiment_metric_rollups
+            where experiment_id = 'exp_first_workout' and day >= '2026-11-11'
+        )
         select
-            sum(cast(dimensions ->> 'converted_users' as int)),
-            sum(cast(dimensions ->> 'cohort_size' as int))
-        from analytics.experiment_metric_rollups
-        where
-            experiment_id = 'exp_first_workout'
-            and variant_id = 'B'
-            and metric_name = 'logging_rate_24h_by_variant'
-            and day >= '2026-11-11'
-            and is_final
+            sum(cast(dimensions ->> 'converted_users' as float))
+                filter (where metric_name = 'logging_rate_24h_by_variant'),
+            sum(cohort) filter (where metric_name = 'logging_rate_24h_by_variant'),
+            sum(value) filter (where metric_name = 'users_active_d1')
+                / sum(cohort) filter (where metric_name = 'users_active_d1'),
+            sum(value) filter (where metric_name = 'sessions_submitted_d7')
+                / sum(cohort) filter (where metric_name = 'sessions_submitted_d7'),
+            (
+                select sum(value) filter (where variant_id = 'B') / sum(value)
+                from b where metric_name = 'users_assigned' and day = '2026-11-24'
+            )
+        from b
+        where variant_id = 'B' and is_final
     """
-    converted, cohort = one(demo_conninfo, query)
-    page = visit(site, "#/experiments?window=14&experiment=exp_first_workout").page
-    row = page.get_by_role("table", name="Variants").get_by_role("row").nth(2)
+    converted, cohort, second, sessions, share = one(demo_conninfo, query)
+    page = visit(site, "#/experiments?window=14&experiment=exp_first_workout")
+    row = page.page.get_by_role("table", name="Variants").get_by_role("row").nth(2)
     cells = row.get_by_role("cell").all_inner_texts()
-    assert [cells[2], cells[3]] == [f"{cohort:,}", f"{converted / cohort:.1%}"]
+    assert [cells[1], *cells[3:5]] == [f"{share:.1%}", f"{cohort:,}", f"{converted / cohort:.1%}"]
+    assert cells[6:] == [f"{second:.1%}", f"{sessions:.2f}"]
+
+
+@pytest.mark.parametrize(
+    ("title", "metric", "count", "shown"),
+    [
+        ("24-hour logging rate", "logging_rate_24h_by_variant", "converted_users", "value"),
+        ("Second event", "users_active_d1", "users_active_d1", "value / cohort"),
+        ("Sessions in seven", "sessions_submitted_d7", "sessions_submitted_d7", "value / cohort"),
+    ],
+)
+def test_variants_of_different_size_are_drawn_per_user(
+    visit, site, demo_conninfo, title, metric, count, shown
+):
+    page = visit(site, "#/experiments?window=7&experiment=exp_first_workout")
+    rows = list(csv.DictReader(io.StringIO(page.download(f"CSV: {title}"))))
+    query = f"""
+        with cohorts as (
+            select cast(day as text), variant_id, value,
+                cast(dimensions ->> 'cohort_size' as float) as cohort
+            from analytics.experiment_metric_rollups
+            where experiment_id = 'exp_first_workout' and metric_name = '{metric}'
+                and day >= '2026-11-18'
+        )
+        select jsonb_object_agg(day || variant_id, {shown}) from cohorts where cohort > 0
+    """
+    (expected,) = one(demo_conninfo, query)
+    assert (
+        len(expected) > 10
+        and {
+            row["day"] + row["variant"]: pytest.approx(float(list(row.values())[2]))
+            for row in rows
+            if int(row["cohort"])
+        }
+        == expected
+    )
+    assert all(
+        float(row[count]) == pytest.approx(float(list(row.values())[2]) * int(row["cohort"]))
+        for row in rows
+        if int(row["cohort"])
+    )
 
 
 CLAIMS = {
@@ -70,13 +124,20 @@ CLAIMS = {
         # Newcombe's own example: 56 of 70 against 48 of 80 is 0.2, from 0.0524 to 0.3339.
         "m.difference({ k: 48, n: 80 }, { k: 56, n: 70 }).low.toFixed(4) === '0.0524'",
         "m.difference({ k: 48, n: 80 }, { k: 56, n: 70 }).high.toFixed(4) === '0.3339'",
-        """m.topNames([{ metrics: {
-            event_volume_by_name: JSON.parse('{"__proto__": 3, "7": 5}') } }], 1).rest[0]
-            === '__proto__'""",
+        """String(m.eventTotals([{ metrics: {
+            event_volume_by_name: JSON.parse('{"__proto__": 3, "7": 5}') } }]).byName)
+            === '7,5,__proto__,3'""",
+        "String(m.first([1, 2, 3, 4], 2, 4)) === '1,4' && String(m.first([1], 2, 9)) === '1'",
+        "String(m.ends([1, 2, 3, 4], 3)) === '1,2,4' && String(m.ends([1, 2], 2)) === '1,2'",
     ],
     "csv.js": [
         "m.cell('=1+1') === \"'=1+1\" && m.cell(-1) === '-1' && m.cell(null) === ''",
         "m.cell('a\"b,c') === '\"a\"\"b,c\"'",
+        "m.cell('\\n=1') === '\"\\'\\n=1\"' && m.cell('\uff1d1') === \"'\uff1d1\"",
+    ],
+    "notices.js": [
+        """m.failures([{ job_name: 'a', status: 'FAILED', rows_written: null }])[0].text
+            .endsWith('not known whether it wrote its rows.')""",
     ],
     "format.js": [
         "m.count(1234.5) === '1,235' && m.count(12.34) === '12.3' && m.count(NaN) === '\\u2013'",
@@ -88,6 +149,8 @@ CLAIMS = {
     "state.js": [
         "m.read('#/funnel?window=30&experiment=a%26b').experiment === 'a&b'",
         "m.read('#/no?window=31&day=x').window === 14 && m.read('#/no').view === 'overview'",
+        "String(m.read('#/no?window=7.0&b=1').unknown) === 'view,no,window,7.0,b,1'",
+        "m.read('').unknown.length === 0 && m.read('#/funnel?window=7').unknown.length === 0",
         "m.write(m.read('#/funnel?window=30&day=2026-11-01')).endsWith('=30&day=2026-11-01')",
     ],
 }  # fmt: skip

@@ -2,45 +2,69 @@
 
 import * as api from "../api.js";
 import { color, lineChart } from "../chart.js";
-import { el, name } from "../dom.js";
-import { figure } from "../figure.js";
-import { compact, count, date, percent, tick } from "../format.js";
-import { reason, unique } from "../numbers.js";
+import { el, fill, name } from "../dom.js";
+import { figure, partly } from "../figure.js";
+import { compact, count, date, decimal, percent, plural, tick } from "../format.js";
+import { MOST, first, reason, sum, unique } from "../numbers.js";
 import { hashWith } from "../state.js";
 import { message, noExperiments, nothingInWindow, noRunYet } from "../states.js";
 import { variantsCard } from "./variants.js";
 
+const SIZE = { label: "cohort", number: true, write: count };
+
+/**
+ * Variants differ in size, so each metric is drawn per user: `k` of the day's cohort. Only the
+ * assigned users are drawn as they are, with their share of all in the table.
+ */
 const METRICS = [
   { metric: "logging_rate_24h_by_variant", title: "24-hour logging rate", horizon: 1, write: percent, tick,
+    k: (point) => point.dimensions?.converted_users, count: { label: "converted_users", title: "Users who submit" },
     help: "Share of the day's new users in the variant who submit a session within 24 hours." },
-  { metric: "users_active_d1", title: "Active after the first day", horizon: 1,
-    help: "Users of the day's cohort with another event in the day after their first." },
-  { metric: "sessions_submitted_d7", title: "Sessions in seven days", horizon: 7,
-    help: "Sessions that the day's cohort submits within seven days." },
-  { metric: "users_assigned", title: "Users assigned", horizon: 0, zero: false,
+  { metric: "users_active_d1", title: "Second event within 24 hours", label: "second_event_24h_share", horizon: 1, write: percent, tick,
+    k: (point) => point.value, count: { label: "users_active_d1", title: "Users with a second event" },
+    help: "Share of the day's new users in the variant with another event in the 24 hours after their first. "
+      + "This is not day-1 retention: both events may be on one day." },
+  { metric: "sessions_submitted_d7", title: "Sessions in seven days, per user", label: "sessions_d7_per_user", horizon: 7, write: decimal,
+    tick: decimal, k: (point) => point.value, count: { label: "sessions_submitted_d7", title: "Sessions" },
+    help: "Sessions that the day's new users in the variant submit within seven days, by user." },
+  { metric: "users_assigned", title: "Users assigned", horizon: 0, zero: false, write: count, tick: compact,
+    count: { label: "share_of_assigned", title: "Share of all", write: percent },
     help: "Everyone assigned to the variant by the end of the day. The scale does not begin at zero." },
 ];
 
 export const load = (state, options) => api.experiments({ window_days: state.window }, options);
 
-export function draw(data, state, { runs }) {
+export function draw(data, state, { runs, unmet }) {
   const all = data.experiments;
   if (!all.length) return data.data_as_of || runs.length ? noExperiments() : noRunYet();
   const chosen = all.find((one) => one.experiment_id === state.experiment)
     ?? all.find((one) => one.status === "RUNNING" && one.latest_day) ?? all[0];
-  const missing = state.experiment && chosen.experiment_id !== state.experiment
-    ? message("No such experiment", ["There is no experiment called ", name(state.experiment), ". Here is another."]) : null;
-  return [missing, el("div", { class: "split" }, picker(all, chosen), detail(chosen, data, state))];
+  if (state.experiment && chosen.experiment_id !== state.experiment) {
+    unmet("There is no experiment ", name(state.experiment), ". Shown: ", name(chosen.experiment_id), ".");
+  }
+  return el("div", { class: "split" }, picker(all, chosen), detail(chosen, data, state));
 }
 
+/** Links to the experiments, and a field to search them by when they are many. */
 function picker(all, chosen) {
+  const list = el("ul");
+  const link = (one) => el("li", {}, el("a", {
+    id: `experiment-${all.indexOf(one)}`,
+    href: hashWith({ view: "experiments", experiment: one.experiment_id }),
+    "aria-current": one === chosen && "true",
+  }, name(one.experiment_id, 40), status(one.status)));
+  const show = (part) => {
+    const found = all.filter((one) => one.experiment_id.toLowerCase().includes(part.toLowerCase()));
+    const shown = first(found, MOST.choices, chosen);
+    const left = found.length - shown.length;
+    fill(list, shown.map(link), left > 0 && el("li", { class: "note" }, `${plural(left, "other")}: type a part of the name.`),
+      !found.length && el("li", { class: "note" }, "No experiment has this in its name."));
+  };
+  show("");
   return el("nav", { class: "card picker", "aria-label": "Experiments" },
-    el("ul", {}, all.map((one, nth) => el("li", {},
-      el("a", {
-        id: `experiment-${nth}`,
-        href: hashWith({ view: "experiments", experiment: one.experiment_id }),
-        "aria-current": one === chosen && "true",
-      }, name(one.experiment_id, 40), status(one.status))))));
+    all.length > MOST.choices && el("input", { type: "search", id: "find", placeholder: `Find one of ${count(all.length)}`,
+      "aria-label": "Find an experiment", oninput: (event) => show(event.target.value) }),
+    list);
 }
 
 const STATUS = { RUNNING: "running", PAUSED: "paused", ENDED: "ended", DRAFT: "draft" };
@@ -59,57 +83,80 @@ function detail(one, data, state) {
       el("h2", {}, name(one.experiment_id, 80)), status(one.status),
       el("p", { class: "note" }, when || "no dates set",
         targeting.length ? [" · ", targeting.slice(0, 8).map(([key, value], i) =>
-          [i ? ", " : "", name(key, 24), " ", name(Array.isArray(value) ? value.join(", ") : JSON.stringify(value), 60)])] : null)),
-    days.length ? [
-      variantsCard(one, variants),
-      el("div", { class: "grid two" }, METRICS.map((how) => card(how, one, variants, days, data))),
-    ] : one.status === "DRAFT"
+          [i ? ", " : "", name(key, 24), " ", name(Array.isArray(value) ? value.join(", ") : JSON.stringify(value), 60)]),
+        targeting.length > 8 && `, and ${targeting.length - 8} more in the API's answer`] : null)),
+    days.length ? contents(one, variants, days, data) : one.status === "DRAFT"
       ? message("Not started", "A draft has no numbers. They begin with the run after it is started.")
       : nothingInWindow(state.window));
 }
 
-/** The control first, then by id; each with the colour that it keeps throughout. */
-function inOrder(one) {
-  let nth = 0;
-  const known = new Map(one.variants.map((variant) => [variant.variant_id, variant]));
-  for (const { variant_id: id } of one.series) if (!known.has(id)) known.set(id, { variant_id: id });
-  return [...known.values()]
-    .sort((a, b) => (b.is_control === true) - (a.is_control === true) || (a.variant_id < b.variant_id ? -1 : 1))
-    .map((variant) => ({ ...variant, label: label(variant), color: color(variant.is_control ? "control" : nth++) }));
+function contents(one, variants, days, data) {
+  const points = new Map();
+  for (const point of one.series) points.set(key(point.metric_name, point.variant_id, point.day), point);
+  const find = (metric, id, day) => points.get(key(metric, id, day));
+  return [
+    variantsCard(one, variants, days, find),
+    el("div", { class: "grid two" }, METRICS.map((how) => card(how, one, variants, days, find, data))),
+  ];
 }
 
-export const label = ({ variant_id: id, variant_name: called }) => (called && called !== id ? `${id} ${called}` : id);
+const key = (...parts) => JSON.stringify(parts);
 
-function card({ metric, title, horizon, write = count, tick: ticks = compact, zero = true, help }, one, variants, days, data) {
-  const points = new Map(one.series.filter((point) => point.metric_name === metric)
-    .map((point) => [JSON.stringify([point.variant_id, point.day]), point]));
-  const at = (variant, day) => points.get(JSON.stringify([variant.variant_id, day]));
-  const series = variants.map((variant) => {
-    const found = days.map((day) => at(variant, day));
+/** The control first, then by id, or by size where they are too many to be drawn; each with its colour. */
+function inOrder(one) {
+  const known = new Map(one.variants.map((variant) => [variant.variant_id, variant]));
+  for (const { variant_id: id } of one.series) if (!known.has(id)) known.set(id, { variant_id: id });
+  const size = (variant) => (known.size > MOST.lines ? one.latest_metrics_by_variant[variant.variant_id]?.users_assigned ?? 0 : 0);
+  return colored([...known.values()].sort((a, b) => (b.is_control === true) - (a.is_control === true)
+    || size(b) - size(a) || (a.variant_id < b.variant_id ? -1 : 1)));
+}
+
+/** Gives variants their labels and colours; those that charts leave out share one. */
+export function colored(variants) {
+  let nth = 0;
+  return variants.map((variant, i) => ({
+    ...variant, control: variant.is_control === true, label: label(variant),
+    color: color(variant.is_control ? "control" : i < MOST.lines ? nth++ : "rest"),
+  }));
+}
+
+const label = ({ variant_id: id, variant_name: called }) => (called && called !== id ? `${id} ${called}` : id);
+
+function card({ metric, title, label: called = metric, horizon, write, tick: ticks, k, count: extra, zero = true, help }, one, variants, days, find, data) {
+  const size = (point) => point?.dimensions?.cohort_size ?? null;
+  // An empty cohort has no rate; the API's 0 would look like one.
+  const shown = (point) => (k ? (size(point) ? k(point) / size(point) : null) : point?.value ?? null);
+  const drawn = variants.slice(0, MOST.lines);
+  const series = drawn.map((variant) => {
+    const found = days.map((day) => find(metric, variant.variant_id, day));
     const final = found.map((point) => point?.is_final !== false);
     return {
-      label: variant.label, color: variant.color, final,
-      values: found.map((point) => point?.value ?? null),
+      label: variant.label, color: variant.color, final, values: found.map(shown),
       reasons: days.map((day, i) => (final[i] ? null : reason(day, horizon, data.data_as_of, data.generated_at))),
     };
   });
-  const rows = days.flatMap((day, i) => variants.map((variant, v) => [
-    day, variant.variant_id, series[v].values[i], at(variant, day)?.dimensions?.cohort_size ?? null,
-    series[v].reasons[i] ?? "final",
-  ]));
+  const rows = () => days.flatMap((day) => {
+    const found = variants.map((variant) => find(metric, variant.variant_id, day));
+    const all = sum(found.map((point) => point?.value ?? 0));
+    return found.map((point, v) => [
+      day, variants[v].variant_id, shown(point), point ? (k ? k(point) : all && point.value / all) : null, size(point),
+      point?.is_final === false ? reason(day, horizon, data.data_as_of, data.generated_at) : "final",
+    ]);
+  }).reverse();
   const open = unique(series.flatMap((row) => row.reasons.filter(Boolean)));
   return figure({
     title,
-    file: `${one.experiment_id.replace(/[^\w-]+/g, "_").slice(0, 60)}_${metric}_${days[0]}_${days[days.length - 1]}`,
+    file: `${one.experiment_id}_${metric}_${days[0]}_${days[days.length - 1]}`,
     columns: [
       { label: "day" }, { label: "variant", write: (value) => name(value, 24) },
-      { label: metric, title, number: true, write }, { label: "cohort", number: true, write: count },
+      { label: called, title, number: true, write }, { number: true, write: count, ...extra }, SIZE,
       { label: "state", title: "State" },
     ],
-    rows: rows.reverse(),
-    key: variants.map((variant) => ({ label: variant.label, color: variant.color, control: variant.is_control })),
-    note: [help, open.length ? el("span", { class: "pending" }, ` Dashed: ${dashed(open)}.`) : null],
-    summary: `${variants.length} variants over ${days.length} days. The button Table shows the numbers.`,
+    rows,
+    key: drawn,
+    note: [help, partly(drawn.length, variants.length, "variant", "the control first, then the largest"),
+      open.length ? el("span", { class: "pending" }, ` Dashed: ${dashed(open)}.`) : null],
+    summary: `${plural(variants.length, "variant")} over ${days.length} days.`,
     draw: (host) => lineChart(host, { days, series, format: write, tick: ticks, zero }),
   });
 }

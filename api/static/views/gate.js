@@ -4,7 +4,8 @@ import * as api from "../api.js";
 import { el, name } from "../dom.js";
 import { count, day, percent, seconds, words } from "../format.js";
 import { table } from "../figure.js";
-import { noRunYet } from "../states.js";
+import { MOST } from "../numbers.js";
+import { explained, noRunYet } from "../states.js";
 
 const WRITE = {
   logging_rate_24h: ["24-hour logging rate", percent],
@@ -22,7 +23,7 @@ export function draw(data, state, { refused, enter }) {
   return [
     form(refused, enter),
     el("h2", { class: "section" }, "Summary"),
-    overall.length ? el("div", { class: "grid tiles" }, overall.map(tile)) : noRunYet(),
+    overall.length ? el("div", { class: "grid tiles" }, overall.slice(0, MOST.cards).map(tile)) : noRunYet(),
     variants.length ? rates(variants) : null,
   ];
 }
@@ -43,7 +44,7 @@ function form(refused, enter) {
     } catch (problem) {
       error.textContent = problem.status === 401
         ? "That is not the token. Check it and try again."
-        : `${problem.title}: ${problem.message}`;
+        : explained(problem).join(". ");
       input.setAttribute("aria-invalid", "true");
       button.disabled = false;
       input.select();
@@ -79,5 +80,5 @@ function rates(metrics) {
   const rows = metrics.map(({ value, dimensions: of, is_final: final }) =>
     [of.experiment_id, of.variant_id, value, of.day.slice(0, 10), final === false ? "not final yet" : "final"]);
   return el("section", { class: "card" }, el("h3", {}, "Experiments, latest cohort"),
-    table("Experiments, latest cohort", columns, rows));
+    table("Experiments, latest cohort", columns, rows, { where: "in the API's answer, v1/metrics/summary" }));
 }

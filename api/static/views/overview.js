@@ -4,8 +4,8 @@ import * as api from "../api.js";
 import { color, lineChart, swatch } from "../chart.js";
 import { el } from "../dom.js";
 import { figure } from "../figure.js";
-import { addDays, compact, count, day, percent, points, seconds, tick, words } from "../format.js";
-import { isFinal, mean, median, reason, sum, weighted } from "../numbers.js";
+import { addDays, compact, count, day, percent, plural, points, seconds, tick, words } from "../format.js";
+import { MOST, isFinal, mean, median, reason, sum, weighted } from "../numbers.js";
 import { noRunYet, nothingInWindow } from "../states.js";
 
 /** How each metric adds up over days, and which way is good. Users of several days never add up. */
@@ -37,9 +37,11 @@ export function draw(data, state, { runs }) {
   const known = Object.keys(METRICS);
   const extra = Object.keys(data.days[data.days.length - 1].metrics)
     .filter((metric) => metric !== "event_volume_by_name" && !known.includes(metric));
+  const metrics = [...known, ...extra];
   return [
-    el("div", { class: "grid" }, [...known, ...extra].map((metric) => card(metric, data, state))),
-    el("p", { class: "note" }, "Totals and averages are over final days. Each is compared with the same days one window earlier."),
+    el("div", { class: "grid" }, metrics.slice(0, MOST.cards).map((metric) => card(metric, data, state))),
+    el("p", { class: "note" }, "Totals and averages are over final days. Each is compared with the same days one window earlier.",
+      metrics.length > MOST.cards && [` ${plural(metrics.length - MOST.cards, "more metric")}: in the API, `, el("code", {}, "v1/metrics/daily"), "."]),
   ];
 }
 
@@ -53,7 +55,7 @@ function card(metric, data, state) {
   const ready = data.days.filter((row, i) => final[i] && values[i] !== null);
   const value = ready.length ? total(how, metric, ready) : NaN;
   const pending = days.map((_, i) => i).filter((i) => !final[i] && values[i] !== null);
-  const soFar = pending.map((i) => el("span", { class: "so-far" }, swatch(color(0), false),
+  const soFar = pending.slice(-MOST.lines).map((i) => el("span", { class: "so-far" }, swatch(color(0), false),
     `${day(days[i])}: ${how.write(values[i])} (${reasons[i]})`));
   return figure({
     title: how.title,
@@ -63,13 +65,13 @@ function card(metric, data, state) {
       { label: metric, title: how.title, number: true, write: how.write },
       { label: "state", title: "State" },
     ],
-    rows: days.map((one, i) => [one, values[i], reasons[i] ?? "final"]).reverse(),
+    rows: () => days.map((one, i) => [one, values[i], reasons[i] ?? "final"]).reverse(),
     head: [
       el("p", { class: "headline" }, el("b", { class: "value" }, how.write(value)), " ", el("span", {}, how.per)),
       change(how, metric, value, ready, data.before, state.window),
     ],
-    note: soFar.length ? soFar : null,
-    summary: `${days.length} days, ${how.write(value)} ${how.per} over ${ready.length} final days. The button Table shows the numbers.`,
+    note: soFar.length ? [soFar, pending.length > soFar.length && "Earlier days that are not final are in the table."] : null,
+    summary: `${days.length} days, ${how.write(value)} ${how.per} over ${ready.length} final days.`,
     draw: (host) => lineChart(host, {
       days, format: how.write, tick: how.tick, area: true,
       series: [{ label: how.title, values, final, reasons, color: color(0) }],

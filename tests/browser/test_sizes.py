@@ -1,0 +1,223 @@
+"""The page stays small whatever it is sent, and its files have what it leaves out."""
+
+import csv
+import io
+import json
+from urllib.parse import urlsplit
+from urllib.request import Request, urlopen
+
+import pytest
+from dashboard import NOW, PHONE, TOKEN
+from playwright.sync_api import expect
+
+NAMES = 200_000
+MOST_NODES = 20_000  # with every table open
+LONG = "n" * 5000
+DAYS = [f"2026-11-{day}" for day in range(20, 25)]
+HEAD = {"generated_at": NOW.isoformat(), "data_as_of": NOW.isoformat(), "no_data": False}
+
+
+def nodes(page) -> int:
+    for button in page.page.get_by_role("button", name="Table").all():
+        button.click()
+    return page.page.evaluate("document.querySelectorAll('*').length")
+
+
+def rows(page, button):
+    return list(csv.DictReader(io.StringIO(page.download(button))))
+
+
+def shown(page, title):
+    """The cells of the table's body as text."""
+    table = page.page.get_by_role("table", name=title, exact=True)
+    cells = "(table) => [...table.rows].map((row) => [...row.cells].map((cell) => cell.innerText))"
+    return table.evaluate(cells)[1:]
+
+
+def number(text):
+    return int(text.replace(",", ""))
+
+
+def test_names_beyond_the_top_are_one_row_and_in_the_file(visit, serve, copy):
+    copy.execute(
+        """
+        insert into analytics.daily_metric_rollups
+            (day, metric_name, dimension_key, value, dimensions, is_final, computed_at)
+        select day, 'event_volume_by_name', 'many ' || n, n,
+            jsonb_build_object('event_name', 'many ' || n, 'day', day), true, now()
+        from generate_series(1, %s) as n cross join (select date '2026-11-23' as day) as days
+        """,
+        [NAMES],
+    )
+    address = serve(copy.info.dsn)
+    asked = Request(f"{address}v1/metrics/daily?window_days=7",
+                    headers={"x-dashboard-token": TOKEN.encode()})  # fmt: skip
+    with urlopen(asked) as answer:
+        days = json.load(answer)["days"]
+    volumes = {day["day"]: day["metrics"]["event_volume_by_name"] for day in days}
+    total = sum(sum(volume.values()) for volume in volumes.values())
+
+    page = visit(address, "#/ingestion?window=7")
+    assert nodes(page) < MOST_NODES
+    *top, others = shown(page, "Events by name")
+    names = {name for volume in volumes.values() for name in volume}
+    assert others[0] == f"{len(names) - len(top):,} others\nin the CSV" and len(top) == 300
+    assert top[0][:2] == [f"many {NAMES}", f"{NAMES:,}"]
+    assert sum(number(row[1]) for row in top) + number(others[-2]) == total
+    assert f"{total:,} events" in page.text(".names")
+    charted = rows(page, "CSV: Event volume")
+    assert sum(int(row["total"]) for row in charted) == total
+    assert all(int(row["total"]) == sum(map(int, list(row.values())[2:-1])) for row in charted)
+    file = rows(page, "CSV: Events by name")
+    assert {(row["day"], row["event"]): int(row["events"]) for row in file} == {
+        (day, name): n for day, volume in volumes.items() for name, n in volume.items()
+    }
+
+
+def named(kind, n):
+    """Every thousandth name has 5,000 letters and more."""
+    return f"{kind} {n}" + (n % 1000 == 7) * f" {LONG}"
+
+
+def experiments():
+    variants = [
+        {"variant_id": f"v{n:03}" + LONG * (n == 7), "variant_name": named("variant", n),
+         "weight": 0.002, "is_control": n == 0} for n in range(500)
+    ]  # fmt: skip
+    metrics = ("logging_rate_24h_by_variant", "users_active_d1", "sessions_submitted_d7",
+               "users_assigned")  # fmt: skip
+    series = [
+        {"day": day, "variant_id": variant["variant_id"], "metric_name": metric,
+         "value": nth if metric == "users_assigned" else 0.5, "is_final": True,
+         "dimensions": {"day": day, "cohort_size": 10, "converted_users": 5}}
+        for day in DAYS for nth, variant in enumerate(variants) for metric in metrics
+    ]  # fmt: skip
+    one = {
+        "experiment_id": "large",
+        "status": "RUNNING",
+        "start_at": None,
+        "end_at": None,
+        "targeting": {named("key", n): [LONG] for n in range(300)},
+        "variants": variants,
+        "latest_day": DAYS[-1],
+        "series": series,
+        "latest_metrics_by_variant": {
+            variant["variant_id"]: {"users_assigned": n} for n, variant in enumerate(variants)
+        },
+    }
+    none = {"status": "DRAFT", "start_at": None, "end_at": None, "targeting": None, "variants": [],
+            "latest_day": None, "latest_metrics_by_variant": {}, "series": []}  # fmt: skip
+    many = [none | {"experiment_id": named("exp", n)} for n in range(4999)]
+    return HEAD | {"experiments": [*many, one]}
+
+
+def funnels():
+    def row(day, funnel, step, users, experiment=None, variant=None):
+        return {"day": day, "funnel_name": funnel, "step_name": named("step", step),
+                "experiment_id": experiment, "variant_id": variant, "users_count": users,
+                "events_count": 2 * users, "step": step + 1, "is_final": True}  # fmt: skip
+
+    return HEAD | {"rows": [
+        *(row(day, "long", step, 300 - step) for day in DAYS[-2:] for step in range(300)),
+        *(row(DAYS[-1], named("funnel", n), 0, 1) for n in range(150)),
+        *(row(DAYS[-1], "long", step, 1000 + n - step, "large", f"v{n:03}" + LONG * (n == 7))
+          for n in range(500) for step in (0, 1, 299)),
+        *(row(DAYS[-1], "long", 0, 1, f"exp {n}", "A") for n in range(5000)),
+    ]}  # fmt: skip
+
+
+def daily():
+    metrics = {f"metric {n}": n for n in range(1000)} | {
+        "dau": 1,
+        "event_volume_by_name": {LONG: 1},
+    }
+    days = [{"day": day, "metrics": metrics, "is_final": {"dau": False}} for day in DAYS]
+    return HEAD | {"window_start": f"{DAYS[0]}T00:00:00.000Z", "days": days}
+
+
+def summary():
+    day = f"{DAYS[0]}T00:00:00.000Z"
+    return HEAD | {"metrics": [
+        {"metric_name": "logging_rate_24h", "value": 1,
+         "dimensions": {"experiment_id": named("exp", n), "variant_id": named("v", n), "day": day}}
+        for n in range(900)
+    ]}  # fmt: skip
+
+
+def runs():
+    run = {"job_name": LONG, "status": "FAILED", "started_at": NOW.isoformat(), "finished_at": None,
+           "window_start": None, "window_end": None, "rows_written": 0, "ignored_count": 0,
+           "error_text": LONG[:500], "ignored_by_rule": {f"rule {n}": 1 for n in range(500)},
+           }  # fmt: skip
+    return {"runs": [run] * 1000}
+
+
+ANSWERS = {"experiments": experiments, "funnels": funnels, "daily": daily, "summary": summary}
+
+
+@pytest.fixture
+def hostile(visit, site):
+    """A page whose API sends more of everything than anyone should have."""
+    page = visit(site, viewport=PHONE)
+    bodies = {f"/v1/metrics/{name}": json.dumps(make()) for name, make in ANSWERS.items()}
+    bodies["/v1/runs"] = json.dumps(runs())
+
+    def fulfill(route):
+        body = bodies[urlsplit(route.request.url).path]
+        route.fulfill(body=body, content_type="application/json")
+
+    page.page.route("**/v1/**", fulfill)
+
+    def open(hash):
+        page.open(f"?{hash}#/{hash}")  # another query is another document
+        assert not page.is_wider_than_the_screen()
+        return page
+
+    return open
+
+
+def test_every_view_has_a_bound(hostile):
+    for view in ("overview", "ingestion", "funnel?funnel=long"):
+        page = hostile(view)
+        assert 300 < nodes(page) < MOST_NODES, view
+        assert not page.is_wider_than_the_screen()
+    assert page.page.locator(".steps > li").count() == 50 and "50 of 300 steps" in page.text()
+    page.page.get_by_role("button", name="Forget token").click()
+    page.page.wait_for_selector(".gate")
+    assert nodes(page) < MOST_NODES and "600 others" in page.text()
+    assert "v1/metrics/summary" in page.text() and not page.is_wider_than_the_screen()
+
+
+def test_many_experiments_can_be_searched_and_many_variants_add_up(hostile):
+    page = hostile("experiments?experiment=large")
+    assert page.page.locator(".picker a").count() == 100
+    assert "large" in page.text(".picker a[aria-current]") and "4,900 others" in page.text(
+        ".picker"
+    )
+    assert page.axe("label", "list", "listitem") == []
+    page.page.get_by_role("searchbox").fill("EXP 4007")
+    expect(page.page.locator(".picker a")).to_have_count(1)
+    long = page.page.locator(".picker a bdi")
+    assert long.get_attribute("title") == named("exp", 4007)[:5000] and "…" in long.inner_text()
+
+    *top, others = shown(page, "Variants")
+    assert others[0] == "200 others\nin the CSV" and len(top) == 300
+    assigned = [number(row[3]) for row in top]
+    assert assigned[:3] == [0, 499, 498]  # the control, then the largest
+    assert sum(assigned) + number(others[-6]) == sum(range(500))
+    assert page.page.locator(".legend >> nth=0 >> li").count() == 8
+    assert "8 of 500 variants" in page.text()
+    file = rows(page, "CSV: Variants")
+    assert sorted(int(row["users_assigned"]) for row in file) == list(range(500))
+    assert len(rows(page, "CSV: Second event")) == 500 * len(DAYS)
+    assert 300 < nodes(page) < MOST_NODES and not page.is_wider_than_the_screen()
+
+
+def test_funnel_of_many_variants_says_where_the_rest_is(hostile):
+    page = hostile("funnel?funnel=long&experiment=large")
+    text = page.text()
+    assert "8 of 500 variants" in text and "50 of 300 steps" in text
+    assert "Not in these lists: 51 funnels and 4,901 experiments" in text
+    assert page.page.input_value("#compare") == "large"
+    assert len(rows(page, "CSV: Long")) == 300 * 500
+    assert 300 < nodes(page) < MOST_NODES and not page.is_wider_than_the_screen()
