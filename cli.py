@@ -219,9 +219,9 @@ def freshness(as_json):
     from dbt_project import freshness
 
     with failures(as_json, stopped="Stopped."), _connection() as conn:
-        found = freshness.check(conn, source_schema())
-    click.echo(json.dumps(found.summary()) if as_json else found.sentence())
-    sys.exit(0 if found.ok else FAILED)
+        summary, sentence = freshness.check(conn)
+    click.echo(json.dumps(summary) if as_json else sentence)
+    sys.exit(0 if summary["ok"] else FAILED)
 
 
 @cli.command()
@@ -229,19 +229,19 @@ def freshness(as_json):
 @click.option("--build-only", is_flag=True, help="Build the page and do not serve it.")
 def docs(port, build_only):
     """Build the documentation of models and macros as one page, and serve it on localhost."""
-    from dbt_project import site
+    from dbt_project import docs
 
-    with failures(also=(site.PortTaken,), stopped="Stopped."), ExitStack() as opened:
-        # The port first: that it is taken is better told before the work than after.
-        server = None if build_only else opened.enter_context(site.server(port))
+    with failures(stopped="Stopped."), ExitStack() as opened:
+        # Fails on a taken port before the work, not after it.
+        server = None if build_only else opened.enter_context(docs.server(port))
         with _connection() as conn:
-            page = site.build(dbt_environment(conn))
+            page = docs.build(dbt_environment(conn))
         click.echo(f"Built {os.path.relpath(page)}.")
         if server:
             stop.heed()
             click.echo(f"Serving it on http://127.0.0.1:{port}/ until Ctrl-C.")
             with suppress(KeyboardInterrupt), stop.allowed():
-                site.serve(server, page)
+                docs.serve(server, page)
 
 
 def _run(
