@@ -2,9 +2,8 @@
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import IO, LiteralString
+from typing import IO, LiteralString, NamedTuple
 
 import psycopg
 from psycopg import errors, sql
@@ -16,45 +15,31 @@ from dbt_project.load.event import ALIASES, COLUMNS, event_row, shown
 from dbt_project.load.files import BadColumns, File
 
 TOTALS = """
-    select
-        count(*),
-        count(id),
-        count(distinct anonymous_user_id),
-        extract(epoch from min(occurred_at)),
-        extract(epoch from max(occurred_at))
+    select count(*), count(id), count(distinct anonymous_user_id),
+        extract(epoch from min(occurred_at)), extract(epoch from max(occurred_at))
     from {stage}
 """
 TWICE = """
     select line, id, first_line, count(*) over ()
     from (
         select line, id, min(line) over (partition by id) as first_line
-        from {stage}
-        where id is not null
+        from {stage} where id is not null
     ) as seen
-    where line > first_line
-    order by line
-    limit 20
+    where line > first_line order by line limit 20
 """
 KNOWN = """
     select staged.line, stored.id, count(*) over ()
     from (select line, {id} as id from {stage}) as staged
     inner join {target} as stored on stored.id = staged.id
-    order by staged.line
-    limit 3
+    order by staged.line limit 3
 """
 INSERT = """
-    insert into {target} ({columns})
-    select {id}, {others} from {stage} order by line
+    insert into {target} ({columns}) select {id}, {others} from {stage} order by line
 """
 LONGEST = """
-    select line from {stage}
-    order by greatest(
-        octet_length(id),
-        octet_length(anonymous_user_id),
-        octet_length(event_name),
-        octet_length(session_id)
-    ) desc
-    limit 1
+    select line from {stage} order by greatest(octet_length(id), octet_length(event_id),
+        octet_length(anonymous_user_id), octet_length(event_name), octet_length(session_id)
+    ) desc limit 1
 """
 ACCEPTED = "Accepted columns: {}. Put others into properties, as a JSON object.".format(
     ", ".join(" or ".join((name, *ALIASES.get(name, ()))) for name in COLUMNS)
@@ -62,15 +47,13 @@ ACCEPTED = "Accepted columns: {}. Put others into properties, as a JSON object."
 SHOWN = 20  # problems that are printed; the others are counted
 
 
-@dataclass(frozen=True)
-class Loaded:
+class Loaded(NamedTuple):
     """What a load wrote. The times are aware UTC."""
 
     events: int
     users: int
     first_at: datetime
     last_at: datetime
-    created_tables: bool
 
 
 class AlreadyLoaded(Exception):
@@ -82,8 +65,7 @@ class BadFile(Exception):
 
     def __init__(self) -> None:
         self.problems: list[str] = []
-        self.total = 0
-        self.hint = ""
+        self.total, self.hint = 0, ""
 
     def add(self, line: int, problem: object) -> None:
         self.total += 1
@@ -94,8 +76,8 @@ class BadFile(Exception):
 
     def __str__(self) -> str:
         rest = self.total - len(self.problems)
-        lines = [*self.problems, f"and {rest} more" if rest else "", self.hint]
-        return "\n".join(filter(None, lines))
+        last = [f"and {rest} more" if rest else "", self.hint]
+        return "\n".join(filter(None, self.problems + last))
 
 
 def check_target(conn: psycopg.Connection, into_app: bool) -> None:
@@ -122,7 +104,7 @@ def load(
 
     Raises BadFile, AlreadyLoaded, source.SourceIncomplete, or OSError for an unreadable file.
     """
-    total = file.seek(0, os.SEEK_END) if file.seekable() else 0
+    total = file.seek(0, os.SEEK_END) if file.seekable() and file.tell() == 0 else 0
     if total:
         file.seek(0)
     content, bad = File(file), BadFile()
@@ -155,18 +137,19 @@ def load(
 
         source.copy_rows(conn, names["stage"], good_rows(content, bad), tick)
         ((events, ids, users, *epochs),) = run(TOTALS)
-        for line, key, first_line, count in run(TWICE) if ids and not bad.total else []:
-            bad.add(line, f"id: {shown(key)} is the id of line {first_line} too")
-            bad.total = count
+        if ids and not bad.total:
+            for line, key, first_line, count in run(TWICE):
+                bad.add(line, f"id: {shown(key)} is the id of line {first_line} too")
+                bad.total = count
         if bad.total:
             raise bad
         digest = content.content.digest.hexdigest()  # makes the same file give the same ids
         made = sql.SQL("coalesce(id, {} || line)").format(f"{digest}-")
         names["id"] = sql.SQL("id") if ids == events else made
-        _insert(conn, run, digest, bad)
+        insert(conn, run, digest, bad)
         run("drop table {stage}")  # the caller's transaction may load another file
     first_at, last_at = (datetime.fromtimestamp(float(epoch), UTC) for epoch in epochs)
-    return Loaded(events, users, first_at, last_at, created_tables=not existing)
+    return Loaded(events, users, first_at, last_at)
 
 
 def good_rows(file: File, bad: BadFile) -> Iterator[tuple]:
@@ -187,19 +170,15 @@ def good_rows(file: File, bad: BadFile) -> Iterator[tuple]:
         bad.add(1, "no event in the file")
 
 
-def _insert(
-    conn: psycopg.Connection, run: Callable[..., list[tuple]], digest: str, bad: BadFile
-) -> None:
+def insert(conn: psycopg.Connection, run: Callable, digest: str, bad: BadFile) -> None:
     """Move the staged rows to the target. Raises AlreadyLoaded, or BadFile for a huge value."""
     run("analyze {stage}")
     if known := run(KNOWN):
         total = known[0][2]
         if str(known[0][1]).startswith(digest):
             raise AlreadyLoaded(f"this very file is in event_logs already: {total} events")
-        lines = ", ".join(f"line {line}: {shown(key)}" for line, key, _ in known)
-        raise AlreadyLoaded(
-            f"ids already in event_logs: {lines} ({total} in all). Load new events only."
-        )
+        ids = ", ".join(f"line {line}: {shown(key)}" for line, key, _ in known)
+        raise AlreadyLoaded(f"ids already in event_logs: {ids} ({total} in all). Leave them out.")
     try:
         with conn.transaction():
             run(INSERT)

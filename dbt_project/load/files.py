@@ -18,7 +18,7 @@ from dbt_project.load.event import ALIASES, COLUMNS, DECODER, shown
 
 CHUNK = 1 << 16
 csv.field_size_limit(1 << 24)  # as much as an unclosed quote may take into memory
-PACKED: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
+PACKED = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
 FOREIGN = {
     b"PK\3\4": "a ZIP archive or an Excel workbook",
     b"7z\xbc\xaf": "a 7z archive",
@@ -47,7 +47,7 @@ class BadColumns(ValueError):
 class Tee(io.RawIOBase):
     """The bytes of another stream, counted and hashed as they pass."""
 
-    def __init__(self, source: IO[bytes]):
+    def __init__(self, source: Any):
         self.source, self.digest, self.count = source, hashlib.sha256(), 0
 
     def readable(self) -> bool:
@@ -55,7 +55,7 @@ class Tee(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         # Fills the buffer, so that a peek into a slow pipe sees as much as one into a file.
-        count = cast(io.BufferedIOBase, self.source).readinto(buffer)
+        count = self.source.readinto(buffer)
         self.digest.update(memoryview(buffer)[:count])
         self.count += count
         return count
@@ -78,28 +78,24 @@ class File:
             read = json_records if start.startswith(("{", "[")) else csv_records
             for line, record in read(text, start):
                 yield line, record
-        except (EOFError, zlib.error, lzma.LZMAError, UnicodeError) as error:
+        except (EOFError, OSError, UnicodeError, lzma.LZMAError, zlib.error) as error:
+            if getattr(error, "errno", None):  # the disk's, not what gzip and bz2 raise
+                raise
             yield line, ValueError(f"damaged: {error}")
         except ValueError as error:
             yield line, error
-        except OSError as error:
-            if error.errno:
-                raise
-            yield line, ValueError(f"damaged: {error}")  # as gzip and bz2 say so
 
     def _opened(self) -> tuple[io.TextIOWrapper, str]:
         """Return the text, and its beginning without blanks. Raises ValueError for other files."""
         stream = io.BufferedReader(self.raw, CHUNK)
-        if unpack := next(
-            (PACKED[magic] for magic in PACKED if stream.peek().startswith(magic)), None
-        ):
+        if unpack := by_start(PACKED, stream.peek()):
             self.content = Tee(unpack(stream))
             stream = io.BufferedReader(self.content, CHUNK)
         start = stream.peek()
-        kind = next((FOREIGN[magic] for magic in FOREIGN if start.startswith(magic)), None)
+        kind = by_start(FOREIGN, start)
         if start.startswith(b"ustar", 257):
             kind = "a tar archive"
-        encoding = next((BOMS[bom] for bom in BOMS if start.startswith(bom)), "utf-8-sig")
+        encoding = by_start(BOMS, start) or "utf-8-sig"
         if re.match(rb"\0[ -~]|[ -~]\0", start):
             kind = "UTF-16 without a byte order mark"
         if kind:
@@ -110,6 +106,10 @@ class File:
         errors = "surrogateescape" if encoding == "utf-8-sig" else "surrogatepass"
         text = io.TextIOWrapper(stream, encoding, errors, newline="")
         return text, start.decode(encoding, "ignore").lstrip()
+
+
+def by_start(table: dict[bytes, Any], start: bytes) -> Any:
+    return next((value for magic, value in table.items() if start.startswith(magic)), None)
 
 
 @lru_cache
