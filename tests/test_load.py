@@ -6,10 +6,8 @@ import gzip
 import io
 import json
 import lzma
-import os
 import re
 import tarfile
-import threading
 import zipfile
 from datetime import UTC, datetime
 from functools import partial
@@ -20,7 +18,7 @@ from click.testing import CliRunner
 
 from cli import cli as command_line
 from dbt_project import source
-from dbt_project.load import ACCEPTED, AlreadyLoaded, BadFile
+from dbt_project.load import ACCEPTED, AlreadyLoaded, BadFile, files
 from dbt_project.load import load as load_stream
 from dbt_project.load.event import ALIASES, COLUMNS
 
@@ -188,26 +186,38 @@ def test_one_event_however_it_is_written(db, file, content, way):
     if way == "file":
         load(db, "public", file(content, "noname"))
     else:
-        load_from_pipe(db, content)
+        load_stream(db, "public", io.BufferedReader(Pipe(content)))
     assert rows(db, "anonymous_user_id, event_name, occurred_at") == [("zoë", "a", NOON)]
 
 
-def load_from_pipe(db, content, at_once=50_000):
-    """Load from a pipe, whose first byte comes alone."""
-    end, other = os.pipe()
+class Pipe(io.RawIOBase):
+    """A pipe whose first byte comes alone."""
 
-    def write():
-        with open(other, "wb", buffering=0) as pipe:
-            for start in (0, *range(1, len(content), at_once)):
-                pipe.write(content[start : max(1, start + at_once) if start else 1])
+    def __init__(self, content):
+        self.parts = [
+            content[:1],
+            *(content[at : at + 9000] for at in range(1, len(content), 9000)),
+        ]
 
-    writer = threading.Thread(target=write)
-    writer.start()
-    try:
-        with open(end, "rb") as pipe:
-            return load_stream(db, "public", pipe)
-    finally:
-        writer.join()
+    def readable(self):
+        return True
+
+    def readinto(self, buffer):
+        part = self.parts.pop(0) if self.parts else b""
+        buffer[: len(part)] = part[: len(buffer)]
+        if part[len(buffer) :]:
+            self.parts.insert(0, part[len(buffer) :])
+        return min(len(part), len(buffer))
+
+
+@pytest.mark.parametrize("dump", [json.dumps, partial(json.dumps, indent=30)])
+def test_json_may_be_cut_anywhere_between_two_reads(monkeypatch, dump):
+    properties = {"a": [True, None, -1.5e-7], "b\\": '\u00e9"\\, ]}', "c": {}}
+    wanted = [ROW | {"properties": properties} for _ in range(2)]
+    text = dump(wanted)
+    for size in range(1, len(text)):
+        monkeypatch.setattr(files, "CHUNK", size)
+        assert [record for _, record in files.json_records(io.StringIO(text), text)] == wanted
 
 
 def archive(kind):
