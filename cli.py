@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 
 import click
 import psycopg
@@ -166,10 +165,21 @@ def demo():
 
 
 @cli.command()
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-def load(file):
-    """Load events from a CSV or NDJSON FILE into the source tables: all of them, or none."""
-    from dbt_project.load import AlreadyLoaded, BadFile, load
+@click.argument("file", type=click.File("rb"))
+@click.option("--into-app", is_flag=True, help="Load into the database of DATABASE_URL.")
+def load(file, into_app):
+    """Load the events of FILE, or of standard input if it is -: all of them, or none.
+
+    FILE is CSV (with commas, semicolons, tabs or |), NDJSON or a JSON array, in UTF-8, or with a
+    byte order mark in UTF-16, and may be packed by gzip, bzip2 or xz.
+
+    Columns: user (or anonymous_user_id, user_id), event (or event_name), occurred_at (or time,
+    timestamp); and where you have them received_at, experiment_map, id, session_id, platform,
+    app_version, properties, event_id, install_id, sent_at, context, assignments,
+    assignment_version, schema_version. A line without an id is a new event, unless the very same
+    file was loaded before.
+    """
+    from dbt_project.load import AlreadyLoaded, BadFile, check_target, load
 
     with (
         failures(also=(AlreadyLoaded, BadFile)),
@@ -177,6 +187,7 @@ def load(file):
         closing(connect(conninfo)) as conn,
         progress.counted("Loading", sys.stderr.isatty()) as advance,
     ):
+        check_target(conn, into_app)
         loaded = load(conn, source_schema(), file, progress=advance)
     click.echo(
         f"Loaded {loaded.events:,} events of {loaded.users:,} users,"
@@ -208,9 +219,9 @@ def freshness(as_json):
     from dbt_project import freshness
 
     with failures(as_json, stopped="Stopped."), _connection() as conn:
-        found = freshness.check(conn, source_schema())
-    click.echo(json.dumps(found.summary()) if as_json else found.sentence())
-    sys.exit(0 if found.ok else FAILED)
+        summary, sentence = freshness.check(conn)
+    click.echo(json.dumps(summary) if as_json else sentence)
+    sys.exit(0 if summary["ok"] else FAILED)
 
 
 @cli.command()
@@ -218,19 +229,19 @@ def freshness(as_json):
 @click.option("--build-only", is_flag=True, help="Build the page and do not serve it.")
 def docs(port, build_only):
     """Build the documentation of models and macros as one page, and serve it on localhost."""
-    from dbt_project import site
+    from dbt_project import docs
 
-    with failures(also=(site.PortTaken,), stopped="Stopped."), ExitStack() as opened:
-        # The port first: that it is taken is better told before the work than after.
-        server = None if build_only else opened.enter_context(site.server(port))
+    with failures(stopped="Stopped."), ExitStack() as opened:
+        # Fails on a taken port before the work, not after it.
+        server = None if build_only else opened.enter_context(docs.server(port))
         with _connection() as conn:
-            page = site.build(dbt_environment(conn))
+            page = docs.build(dbt_environment(conn))
         click.echo(f"Built {os.path.relpath(page)}.")
         if server:
             stop.heed()
             click.echo(f"Serving it on http://127.0.0.1:{port}/ until Ctrl-C.")
             with suppress(KeyboardInterrupt), stop.allowed():
-                site.serve(server, page)
+                docs.serve(server, page)
 
 
 def _run(

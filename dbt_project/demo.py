@@ -1,4 +1,4 @@
-"""A made-up fitness app: users, sessions and experiments to try the project with."""
+"""Demo data: users, sessions and experiments of a made-up fitness app."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -19,8 +19,8 @@ RECEIVED_AT = source.EVENT_COLUMNS.index("received_at")
 ASSIGNED_AT = 4
 
 # id: (start, end) in days from the anchor, platforms, variants (id, name, weight; the first is
-# the control). Only "guided" changes what users do. The one that ended did so lately enough
-# for its last cohorts to show in a window of 14 days.
+# the control). Only "guided" changes what users do. The last experiment ended recently enough
+# for its last cohorts to be in a window of 14 days.
 EXPERIMENTS = {
     "exp_first_workout": ((-60, None), ("ios", "android", "web"),
                           [("A", "list", 0.5), ("B", "guided", 0.5)]),
@@ -32,42 +32,42 @@ EXPERIMENTS = {
 
 
 def session_events(rng: Random, lift: float) -> list[str]:
-    """Name one session's events; `lift` is the share of drop-outs that go on after all."""
+    """Return the event names of a session; `lift` is the share of drop-outs that continue."""
 
-    def goes_on(chance: float) -> bool:
+    def continues(chance: float) -> bool:
         return rng.random() < chance + (1 - chance) * lift
 
     names = ["app_opened" if rng.random() < 0.7 else "tab_opened"]
     if rng.random() < 0.4:
         names.append(rng.choice(ASIDES))
-    if goes_on(0.72):
+    if continues(0.72):
         names += rng.choice(([LOADED], [STARTED], [LOADED, STARTED]))
-        if goes_on(0.70):
+        if continues(0.70):
             names += ["exercise_logged"] * rng.randint(1, 6)
-            if goes_on(0.72):
-                names += ["session_submitted", "achievement_unlocked"][: 1 + goes_on(0.3)]
+            if continues(0.72):
+                names += ["session_submitted", "achievement_unlocked"][: 1 + continues(0.3)]
     return names
 
 
 def session_starts(rng: Random, anchor: datetime, signup: int) -> Iterator[datetime]:
-    """Yield when one user opens the app, in order, from day `signup` (<= 0) to the anchor's."""
-    keenness = rng.uniform(0.5, 1.5)
+    """Yield the start times of a user's sessions, from day `signup` (<= 0) to the anchor's."""
+    activity = rng.uniform(0.5, 1.5)
     for age in range(1 - signup):
         midnight = anchor + (signup + age) * DAY
-        wish = keenness * WEEKDAYS[midnight.weekday()] * 0.62 * (1 + age) ** -0.33
-        if age == 0 or rng.random() < wish:
+        chance = activity * WEEKDAYS[midnight.weekday()] * 0.62 * (1 + age) ** -0.33
+        if age == 0 or rng.random() < chance:
             peaks = rng.choices(((7.2, 1.3), (18.0, 2.2)), (4, 6), k=1 + (rng.random() < 0.25))
             for hour in sorted(rng.gauss(*peak) for peak in peaks):
                 yield midnight + timedelta(seconds=int(min(max(hour, 0.0), 23.5) * 3600))
 
 
 def assign(rng: Random, age: float, platform: str, assigned: dict[str, str]) -> list[str]:
-    """Update a user's {experiment: variant}, `age` days after the anchor; return the new ones."""
+    """Update a user's {experiment: variant} of day `age`; return the new experiments."""
     fresh = []
     for test, ((start, end), platforms, variants) in EXPERIMENTS.items():
         if age < start or (end is not None and age >= end):
             assigned.pop(test, None)
-        # Some users are reached only a session or more after their first sight.
+        # Some users are assigned only in a later session.
         elif test not in assigned and platform in platforms and rng.random() < 0.93:
             assigned[test] = rng.choices(variants, [weight for *_, weight in variants])[0][0]
             fresh.append(test)
@@ -114,7 +114,7 @@ def simulate(rng: Random, anchor: datetime, users: int, days: int) -> tuple[list
 
 
 def strays(rng: Random, now: datetime) -> Iterator[tuple]:
-    """Yield events of wrong device clocks: under 5 minutes ahead, far ahead, long past."""
+    """Yield events of wrong device clocks: under 5 minutes ahead, far ahead, far behind."""
     ranges = {"soon": (20, 280), "ahead": (3_600, 4_000_000), "past": (-4e7, -1.6e7)}
     for kind, seconds in ranges.items():
         for number in range(1, 9):
@@ -150,10 +150,10 @@ def fill(
 ) -> int:
     """Create the source tables in `schema`, fill them, and return the number of events.
 
-    The app's `days` UTC days end with the day of `now` (an aware time), of which only what was
-    received by `now` is written; the rest hangs on `users`, `days`, `seed` and that day alone.
-    `progress(done, total)` counts events. One transaction does it all, the caller's if one is
-    open. Raises SourceNotEmpty, with nothing written, when any source table exists.
+    The `days` UTC days end with the day of `now` (an aware time); what is received after `now`
+    is left out. All else depends on `users`, `days`, `seed` and that day alone.
+    `progress(done, total)` counts events. Works in one transaction, the caller's if one is open.
+    Raises SourceNotEmpty, before it writes anything, when any source table exists.
     """
     if now.tzinfo is None:
         raise ValueError("now needs a time zone")
@@ -165,7 +165,7 @@ def fill(
         source.create_source_tables(conn, schema)
         events, assignments = simulate(Random(seed), anchor, users, days)
         events = [row for row in events if row[RECEIVED_AT] <= now]
-        # They follow `now`, so they draw from a generator of their own and move nothing else.
+        # These depend on `now`, so a generator of their own keeps all else the same.
         events += strays(Random(seed + 1), now)
         events.sort(key=itemgetter(RECEIVED_AT))
         assignments = [row for row in assignments if row[ASSIGNED_AT] <= now]

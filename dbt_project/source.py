@@ -1,4 +1,4 @@
-"""The source tables: which of them exist, how to create them, how to fill them quickly."""
+"""The source tables: look for them, create them, copy rows into them."""
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -17,7 +17,7 @@ DDL = Path(__file__).with_name("source.sql")
 
 
 class SourceNotEmpty(Exception):
-    """Source tables are there already, so made-up data must not be mixed into them."""
+    """Source tables exist, and demo data must not be mixed with real data."""
 
     def __init__(self, tables: Sequence[str]):
         self.tables = list(tables)
@@ -25,7 +25,7 @@ class SourceNotEmpty(Exception):
 
 
 class SourceIncomplete(Exception):
-    """Some source tables exist and others do not: nobody but their owner can tell why."""
+    """Some source tables exist and others do not."""
 
     def __init__(self, missing: Sequence[str]):
         self.missing = list(missing)
@@ -33,9 +33,9 @@ class SourceIncomplete(Exception):
 
 
 def existing_source_tables(conn: psycopg.Connection, schema: str) -> list[str]:
-    """Return those of `TABLES`, in that order, that `schema` holds as a table or a view.
+    """Return which of `TABLES`, in that order, `schema` has as a table or view.
 
-    Asks the catalogue itself, since information_schema hides what the role may not read.
+    Reads pg_catalog, since information_schema hides what the role may not read.
     """
     query = """
         select relation.relname
@@ -52,14 +52,13 @@ def existing_source_tables(conn: psycopg.Connection, schema: str) -> list[str]:
 
 
 def create_source_tables(conn: psycopg.Connection, schema: str) -> None:
-    """Create the four tables, and `schema` itself if need be, in one transaction.
+    """Create the four tables, and `schema` if it is missing, in one transaction.
 
-    Joins the caller's transaction when one is open. Raises psycopg.errors.DuplicateTable when
-    one of the tables exists.
+    Joins the caller's open transaction. Raises psycopg.errors.DuplicateTable.
     """
     name = sql.Identifier(schema)
     with conn.transaction():
-        # "if not exists" needs the right to create schemas even when the schema exists.
+        # Even with "if not exists", an existing schema needs the right to create schemas.
         if not conn.execute("select 1 from pg_namespace where nspname = %s", [schema]).fetchone():
             conn.execute(sql.SQL("create schema if not exists {}").format(name))
         conn.execute(sql.SQL(DDL.read_text(encoding="utf-8")).format(schema=name), prepare=False)
@@ -73,8 +72,8 @@ def copy_rows(
 ) -> None:
     """Stream `rows` into `table`, which may end in a list of columns, with COPY.
 
-    Give times as aware UTC datetimes and jsonb as text: COPY then sends "...+00:00", which
-    both timestamp and timestamptz columns read as the same UTC moment in any session zone.
+    Times must be aware UTC datetimes, or text that ends in +00:00: timestamp and timestamptz
+    columns read both as the same UTC moment in any session zone. jsonb is given as text.
     `tick(rows so far)` is called every 5,000 rows and at the end.
     """
     done = 0

@@ -26,7 +26,7 @@ def test_a_message_log_gives_the_numbers_that_can_be_counted_by_hand(source, cli
     file = tmp_path / "messages.csv"
     lines = [f"{sender},session_submitted,{second}\n" for sender, _, second in rows]
     file.write_text("".join(["user,event,occurred_at\n", *lines]))
-    loaded = cli("load", file)
+    loaded = cli("load", file, "--into-app")
     assert loaded.exit_code == 0, loaded.stderr
     users = len({sender for sender, *_ in rows})
     assert loaded.stdout.startswith(f"Loaded 1,500 events of {users} users, 2004-04-15T")
@@ -58,9 +58,9 @@ def test_a_message_log_gives_the_numbers_that_can_be_counted_by_hand(source, cli
         sum(NOW.timestamp() + 300 < int(s) < (NOW.timestamp() + 43_200) for *_, s in rows)
     }
 
-    again = cli("load", file)
+    again = cli("load", file, "--into-app")
     assert again.exit_code == 1 and "already: 1500 events" in again.stderr
     file.write_text("user,event,occurred_at\nu,e,never\n")
-    bad = cli("load", file)
+    bad = cli("load", file, "--into-app")
     assert (bad.exit_code, bad.stdout) == (1, "")
     assert "line 2: occurred_at: not a time" in bad.stderr

@@ -124,7 +124,7 @@ def test_a_file_is_loaded_through_a_pooler(source, pooled, tmp_path):
     file = tmp_path / "events.csv"
     file.write_text("user,event,occurred_at\nu,app_opened,2026-11-22T10:00:00Z\n")
     url = pooled(default_pool_size=2)
-    loaded, ran = [at_once(url, command)[0] for command in (["load", file], jobs())]
+    loaded, ran = [at_once(url, command)[0] for command in (["load", "--into-app", file], jobs())]
     assert (loaded.exit_code, ran.exit_code) == (0, 0), (loaded, ran)
     assert stored(source.conn).daily[NOW.date().replace(day=22), "dau", "overall"][0] == 1
 

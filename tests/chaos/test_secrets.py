@@ -169,7 +169,7 @@ def test_every_command_on_success_and_failure(command, source, tmp_path):
     command("runs")
     command("runs", "--json")
     command("demo", status=1)
-    command("load", str(ROOT / "README.md"), status=1)
+    command("load", "--into-app", str(ROOT / "README.md"), status=1)
     assert "password" not in command("dbt", "--", "debug")
     command("dbt", "--", "--debug", "--log-level-file", "debug", "debug", "--connection")
     command("dbt", "--", "--debug", "build", "--select", "daily")
