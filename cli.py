@@ -87,7 +87,7 @@ def cli(ctx, jobs, window_days, as_of, allow_purged, yes, dry_run, as_json, summ
         _print_plan(window, wanted, as_json)
         return
     stop.heed()
-    with failures(as_json), database() as conninfo:
+    with failures(as_json), database(with_dbt=True) as conninfo:
         runs = _run(conninfo, window, wanted, allow_purged, yes)
     if summary_file:
         summary_file.write(report.summary_markdown(window, runs))
@@ -135,7 +135,7 @@ def init(writer, readers, indexes, dry_run):
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def dbt(arguments):
     """Run any dbt command on the same database, as in: dbt -- build --select daily"""
-    with failures(), _connection() as conn:
+    with failures(), _connection(with_dbt=True) as conn:
         outcome = runner.dbt(arguments, dbt_environment(conn))
     if outcome.exception:
         click.echo(str(outcome.exception), err=True)
@@ -149,7 +149,7 @@ def demo():
 
     window = Window(datetime.now(UTC), 45)
     live = sys.stderr.isatty()
-    with failures(), database() as conninfo:
+    with failures(), database(with_dbt=True) as conninfo:
         with (
             closing(connect(conninfo)) as conn,
             progress.counted("Making events", live) as advance,
@@ -207,7 +207,7 @@ def freshness(as_json):
     """Say when the newest event was received; exits with 1 when that is too long ago."""
     from dbt_project import freshness
 
-    with failures(as_json, stopped="Stopped."), _connection() as conn:
+    with failures(as_json, stopped="Stopped."), _connection(with_dbt=True) as conn:
         found = freshness.check(conn, source_schema())
     click.echo(json.dumps(found.summary()) if as_json else found.sentence())
     sys.exit(0 if found.ok else FAILED)
@@ -223,7 +223,7 @@ def docs(port, build_only):
     with failures(also=(site.PortTaken,), stopped="Stopped."), ExitStack() as opened:
         # The port first: that it is taken is better told before the work than after.
         server = None if build_only else opened.enter_context(site.server(port))
-        with _connection() as conn:
+        with _connection(with_dbt=True) as conn:
             page = site.build(dbt_environment(conn))
         click.echo(f"Built {os.path.relpath(page)}.")
         if server:
@@ -259,8 +259,11 @@ def _run(
 
 
 @contextmanager
-def _connection() -> Iterator[psycopg.Connection]:
-    with database() as conninfo, closing(connect(conninfo, autocommit=True)) as conn:
+def _connection(with_dbt: bool = False) -> Iterator[psycopg.Connection]:
+    with (
+        database(with_dbt=with_dbt) as conninfo,
+        closing(connect(conninfo, autocommit=True)) as conn,
+    ):
         yield conn
 
 

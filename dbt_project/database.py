@@ -15,7 +15,7 @@ from psycopg.abc import Params
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import Conninfo, TransactionStatus
 
-from dbt_project import embedded, transient
+from dbt_project import transient
 
 # Query parameters that Prisma reads and libpq refuses.
 PRISMA_PARAMETERS = {
@@ -72,12 +72,17 @@ def _schema(variable: str, default: str) -> str:
 
 
 @contextmanager
-def database() -> Iterator[str]:
+def database(*, with_dbt: bool = False) -> Iterator[str]:
     """Yield the conninfo of the database; an embedded server runs at least until the exit.
 
-    Raises DatabaseError where a setting cannot serve, before anything is started.
+    Raises DatabaseError where a setting cannot serve, before anything is started. `with_dbt` says
+    that dbt is going to be called, which needs ROLLUP_HOME.
     """
+    from dbt_project import embedded  # which needs the exception above
+
     analytics_schema(), source_schema()
+    if with_dbt:
+        embedded.profiles()
     url = os.environ.get("DATABASE_URL", "").strip()
     if url:
         yield parse_url(url)

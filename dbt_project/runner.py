@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dbt_project import ROOT, cancelling
+from dbt_project import ROOT, cancelling, embedded
 from dbt_project.database import TIMEOUTS
-from dbt_project.embedded import folder, private_folder
 from dbt_project.jobs import ACROSS, ROLLUPS, jobs_of, selection
 from dbt_project.run_log import JobRun
 from dbt_project.transient import is_transient
@@ -52,10 +51,7 @@ def dbt(arguments: Iterable[str], environment: Mapping[str, str], **options: Any
     from dbt.cli.main import dbtRunner  # takes a second to import
 
     cancelling.install()
-    profiles = folder() / "profiles"
-    # Who could change the profile could have the password sent to a server of their own.
-    for path in (folder(), profiles):
-        private_folder(path)
+    profiles = embedded.profiles()
     _put(profiles / "profiles.yml", (ROOT / "profiles.yml.example").read_text())
     # A profile has no words for these, and neither has libpq's environment.
     timeouts = [f"{name}={value}" for name, value in TIMEOUTS.items()]
