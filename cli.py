@@ -1,7 +1,5 @@
 """The command line of Analytics Rollups: `python cli.py`, or `rollup` when installed."""
 
-import atexit
-import gc
 import json
 import os
 import secrets
@@ -9,13 +7,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 
 import click
 import psycopg
 
-from dbt_project import preflight, progress, purges, report, run_log, runner, stop
+from dbt_project import report, run_log, runner, signals
 from dbt_project.database import (
     analytics_schema,
     connect,
@@ -23,10 +20,9 @@ from dbt_project.database import (
     dbt_environment,
     source_schema,
 )
-from dbt_project.failures import FAILED, failures
 from dbt_project.jobs import JOBS, selection
-from dbt_project.run import run_jobs
-from dbt_project.run_log import JobRun
+from dbt_project.messages import FAILED, echo, failures
+from dbt_project.source import SourceIncomplete, SourceNotEmpty
 from dbt_project.window import MAX_DAYS, Window, iso, parse_instant
 
 
@@ -59,23 +55,23 @@ class Instant(click.ParamType):
 @click.option(
     "--allow-purged",
     is_flag=True,
-    help="Recompute days that the source no longer has, to zeros, after a question.",
+    help="Recompute days that the source no longer has, to zeros; asks first.",
 )
 @click.option("--yes", is_flag=True, help="Answer the question of --allow-purged with yes.")
-@click.option("--dry-run", is_flag=True, help="Say what would run, and touch nothing.")
+@click.option("--dry-run", is_flag=True, help="Print what would run, and change nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 @click.option(
     "--summary-file",
     type=click.File("a", encoding="utf-8"),
-    help="Append the summary to a file, in Markdown, as for a page of GitHub Actions.",
+    help="Append the summary to a file in Markdown, as for GitHub Actions.",
 )
-@click.pass_context
+@click.pass_context  # fmt: skip
 def cli(ctx, jobs, window_days, as_of, allow_purged, yes, dry_run, as_json, summary_file):
     """Recompute the rollups of the last days from the app's event log.
 
-    DATABASE_URL names the database; without it an embedded PostgreSQL serves. Exits with 0 when
-    every model and test passed, 1 when one failed, 2 on bad usage, 3 when a job is running
-    already.
+    DATABASE_URL names the database; without it an embedded PostgreSQL is used. Exits with 0 when
+    every model and test passed, 1 when one failed, 2 on bad usage, 3 when a job is already
+    running.
     """
     # Logs and compiled SQL may hold what the app's users sent.
     os.umask(os.umask(0) | 0o077)
@@ -84,17 +80,23 @@ def cli(ctx, jobs, window_days, as_of, allow_purged, yes, dry_run, as_json, summ
     window = Window(as_of or datetime.now(UTC), window_days)
     wanted = selection(jobs or JOBS)
     if dry_run:
-        _print_plan(window, wanted, as_json)
+        click.echo(report.plan(window, wanted, as_json))
         return
-    stop.heed()
-    with failures(as_json), database(with_dbt=True) as conninfo:
-        runs = _run(conninfo, window, wanted, allow_purged, yes)
+    signals.defer()
+    with (
+        failures(as_json),
+        database(with_dbt=True) as conninfo,
+        report.steps_shown() as on_step,
+    ):
+        runs = runner.run_jobs(
+            conninfo, window, wanted, on_step, allow_purged=allow_purged, yes=yes
+        )
     if summary_file:
         summary_file.write(report.summary_markdown(window, runs))
     if as_json:
         click.echo(json.dumps(report.summary(window, runs)))
     else:
-        click.echo(report.summary_text(window, runs))
+        echo(report.summary_text(window, runs))
     sys.exit(0 if all(run.ok for run in runs) else FAILED)
 
 
@@ -105,30 +107,31 @@ def runs(limit, as_json):
     """List the latest runs, newest first."""
     with failures(as_json), _connection() as conn:
         rows = run_log.recent(conn, analytics_schema(), limit)
-    click.echo(json.dumps(rows, default=_plain) if as_json else report.runs_text(rows))
+    click.echo(report.runs_listed(rows, as_json))
 
 
 @cli.command()
 @click.option("--writer", metavar="ROLE", help="Role that is to run the jobs.")
 @click.option(
-    "--reader", "readers", metavar="ROLE", multiple=True, help="Role that is to read the rollups."
+    "--reader",
+    "readers",
+    metavar="ROLE",
+    multiple=True,
+    help="Role that is to read the rollups; repeat for several.",
 )
 @click.option("--indexes", is_flag=True, help="Index event_logs to make runs faster.")
-@click.option("--dry-run", is_flag=True, help="Print the SQL, and touch nothing.")
+@click.option("--dry-run", is_flag=True, help="Print the SQL, and change nothing.")  # fmt: skip
 def init(writer, readers, indexes, dry_run):
     """Create the analytics schema and the run log, and give existing roles their rights.
 
     Creates no role. Run again, it changes nothing that is there already.
     """
-    from dbt_project import prepare
+    from dbt_project.init import STOPPED, Wanted, init, script
 
-    with failures(stopped=prepare.STOPPED), _connection() as conn:
-        wanted = prepare.Wanted(source_schema(), analytics_schema(), writer, readers)
-        if dry_run:
-            lines = [prepare.script(conn, wanted, indexes)]
-        else:
-            lines = prepare.init(conn, wanted, indexes, tell=partial(click.echo, err=True))
-    click.echo("\n".join(lines))
+    with failures(stopped=STOPPED), _connection() as conn:
+        wanted = Wanted(source_schema(), analytics_schema(), writer, readers, indexes)
+        lines = [script(conn, wanted)] if dry_run else init(conn, wanted)
+    echo("\n".join(lines))
 
 
 @cli.command(context_settings={"ignore_unknown_options": True})
@@ -138,7 +141,7 @@ def dbt(arguments):
     with failures(), _connection(with_dbt=True) as conn:
         outcome = runner.dbt(arguments, dbt_environment(conn))
     if outcome.exception:
-        click.echo(str(outcome.exception), err=True)
+        echo(str(outcome.exception), err=True)
     sys.exit(0 if outcome.success else FAILED)
 
 
@@ -148,18 +151,18 @@ def demo():
     from dbt_project.demo import fill
 
     window = Window(datetime.now(UTC), 45)
-    live = sys.stderr.isatty()
-    with failures(), database(with_dbt=True) as conninfo:
+    with failures(also=(SourceNotEmpty,)), database(with_dbt=True) as conninfo:
         with (
             closing(connect(conninfo)) as conn,
-            progress.counted("Making events", live) as advance,
+            report.counted("Making events") as advance,
         ):
             fill(conn, source_schema(), window.as_of, progress=advance)
-        stop.heed()
-        runs = _run(conninfo, window, JOBS)
+        signals.defer()
+        with report.steps_shown() as on_step:
+            runs = runner.run_jobs(conninfo, window, JOBS, on_step)
         with closing(connect(conninfo)) as conn:
             latest = report.latest_days(conn, analytics_schema())
-    click.echo(f"{latest}\n\n{report.summary_text(window, runs)}")
+    echo(f"{latest}\n\n{report.summary_text(window, runs)}")
     token, python = secrets.token_urlsafe(12), os.path.relpath(sys.executable)
     click.echo(f"\nTo serve these numbers: DASHBOARD_TOKEN={token} {python} cli.py serve")
     sys.exit(0 if all(run.ok for run in runs) else FAILED)
@@ -172,10 +175,10 @@ def load(file):
     from dbt_project.load import AlreadyLoaded, BadFile, load
 
     with (
-        failures(also=(AlreadyLoaded, BadFile)),
+        failures(also=(AlreadyLoaded, BadFile, SourceIncomplete)),
         database() as conninfo,
         closing(connect(conninfo)) as conn,
-        progress.counted("Loading", sys.stderr.isatty()) as advance,
+        report.counted("Loading") as advance,
     ):
         loaded = load(conn, source_schema(), file, progress=advance)
     click.echo(
@@ -227,35 +230,10 @@ def docs(port, build_only):
             page = site.build(dbt_environment(conn))
         click.echo(f"Built {os.path.relpath(page)}.")
         if server:
-            stop.heed()
+            signals.defer()
             click.echo(f"Serving it on http://127.0.0.1:{port}/ until Ctrl-C.")
-            with suppress(KeyboardInterrupt), stop.allowed():
+            with suppress(KeyboardInterrupt), signals.interruptible():
                 site.serve(server, page)
-
-
-def _run(
-    conninfo: str,
-    window: Window,
-    jobs: tuple[str, ...],
-    allow_purged: bool = False,
-    yes: bool = False,
-) -> list[JobRun]:
-    # dbt makes a great many objects that live as long as this process, which is short.
-    gc.disable()
-    atexit.register(gc.freeze)
-    if allow_purged:
-        with stop.allowed(), closing(connect(conninfo, autocommit=True)) as conn:
-            preflight.check(conn, source_schema(), analytics_schema())
-            purges.agree(conn, (source_schema(), analytics_schema()), jobs, window, yes)
-    with progress.steps_shown(sys.stderr.isatty()) as on_step:
-        return run_jobs(
-            conninfo,
-            window,
-            jobs,
-            on_step,
-            say=lambda line: click.echo(line, err=True),
-            allow_purged=allow_purged,
-        )
 
 
 @contextmanager
@@ -265,25 +243,6 @@ def _connection(with_dbt: bool = False) -> Iterator[psycopg.Connection]:
         closing(connect(conninfo, autocommit=True)) as conn,
     ):
         yield conn
-
-
-def _print_plan(window: Window, jobs: tuple[str, ...], as_json: bool) -> None:
-    plan = {
-        "jobs": list(jobs),
-        "as_of": iso(window.as_of),
-        "window_start": iso(window.start),
-        "window_end": iso(window.end),
-        "selectors": list(selection(jobs)),
-    }
-    if as_json:
-        click.echo(json.dumps(plan))
-        return
-    for name, value in plan.items():
-        click.echo(f"{name:<13}{', '.join(value) if isinstance(value, list) else value}")
-
-
-def _plain(value: object) -> str:
-    return iso(value) if isinstance(value, datetime) else str(value)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dbt_project import ROOT
-from dbt_project.database import DatabaseError
+from dbt_project.messages import Failure
 
 POSTGRES_VERSION = 18
 OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
@@ -24,27 +24,27 @@ def folder() -> Path:
 
 
 def profiles() -> Path:
-    """Return the folder of dbt's profile. Raises DatabaseError as `private_folder` does."""
+    """Return the folder of dbt's profile. Raises Failure as `private_folder` does."""
     return private_folder(folder() / "profiles")
 
 
 def private_folder(path: Path) -> Path:
     """Return `path`, which is created if need be.
 
-    Raises DatabaseError, before anything is written, where another user could change the folder
+    Raises Failure, before anything is written, where another user could change the folder
     or exchange it: they could have a run read another profile, and send the password to them.
     """
     _refuse_shared(path, {os.geteuid()})
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise DatabaseError(f"ROLLUP_HOME cannot be used: {error}.") from None
+        raise Failure(f"ROLLUP_HOME cannot be used: {error}.") from None
     _refuse_shared(path, {os.geteuid()})  # in a folder like /tmp somebody may have been quicker
     return path
 
 
 def _refuse_shared(path: Path, owners: set[int] | None) -> None:
-    """Raise DatabaseError unless only `owners` can change `path` and what leads to it.
+    """Raise Failure unless only `owners` can change `path` and what leads to it.
 
     Without `owners` it is one of the folders above, which may be root's, or sticky as /tmp is.
     Stops at the first that does not exist.
@@ -59,7 +59,7 @@ def _refuse_shared(path: Path, owners: set[int] | None) -> None:
         except FileNotFoundError:
             return
         except OSError as error:
-            raise DatabaseError(f"ROLLUP_HOME cannot be used: {error}.") from None
+            raise Failure(f"ROLLUP_HOME cannot be used: {error}.") from None
         is_link, mode = stat.S_ISLNK(found.st_mode), stat.S_IMODE(found.st_mode)
         if found.st_uid not in (last if last and not is_link else {os.geteuid(), 0}):
             _refuse(place, f"belongs to {_user(found.st_uid)}")
@@ -70,7 +70,7 @@ def _refuse_shared(path: Path, owners: set[int] | None) -> None:
 
 
 def _refuse(place: Path, why: str) -> None:
-    raise DatabaseError(
+    raise Failure(
         f"{place} {why}, who could have a run send the database's password to their own server:"
         " let ROLLUP_HOME name a folder that only you can change."
     )
