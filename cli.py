@@ -13,13 +13,7 @@ import click
 import psycopg
 
 from dbt_project import report, run_log, runner, signals
-from dbt_project.database import (
-    analytics_schema,
-    connect,
-    database,
-    dbt_environment,
-    source_schema,
-)
+from dbt_project.database import analytics_schema, connect, database, dbt_environment, source_schema
 from dbt_project.jobs import JOBS, selection
 from dbt_project.messages import FAILED, echo, failures
 from dbt_project.source import SourceIncomplete, SourceNotEmpty
@@ -37,35 +31,19 @@ class Instant(click.ParamType):
 
 
 @click.group(invoke_without_command=True)
-@click.option(
-    "--job",
-    "jobs",
-    type=click.Choice(JOBS),
-    multiple=True,
-    help="Run this job only; repeat for several. All of them by default.",
-)
-@click.option(
-    "--window-days",
-    type=click.IntRange(1, MAX_DAYS),
-    default=14,
-    show_default=True,
-    help="How many UTC days to recompute, today included.",
-)
+@click.option("--job", "jobs", type=click.Choice(JOBS), multiple=True,
+              help="Run this job only; repeat for several. All of them by default.")  # fmt: skip
+@click.option("--window-days", type=click.IntRange(1, MAX_DAYS), default=14, show_default=True,
+              help="How many UTC days to recompute, today included.")  # fmt: skip
 @click.option("--as-of", type=Instant(), help="Compute as if it were this moment.  [default: now]")
-@click.option(
-    "--allow-purged",
-    is_flag=True,
-    help="Recompute days that the source no longer has, to zeros; asks first.",
-)
+@click.option("--allow-purged", is_flag=True,
+              help="Recompute days that the source no longer has; asks first.")  # fmt: skip
 @click.option("--yes", is_flag=True, help="Answer the question of --allow-purged with yes.")
 @click.option("--dry-run", is_flag=True, help="Print what would run, and change nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
-@click.option(
-    "--summary-file",
-    type=click.File("a", encoding="utf-8"),
-    help="Append the summary to a file in Markdown, as for GitHub Actions.",
-)
-@click.pass_context  # fmt: skip
+@click.option("--summary-file", type=click.File("a", encoding="utf-8"),
+              help="Append the summary to a file in Markdown, as for GitHub Actions.")  # fmt: skip
+@click.pass_context
 def cli(ctx, jobs, window_days, as_of, allow_purged, yes, dry_run, as_json, summary_file):
     """Recompute the rollups of the last days from the app's event log.
 
@@ -83,14 +61,8 @@ def cli(ctx, jobs, window_days, as_of, allow_purged, yes, dry_run, as_json, summ
         click.echo(report.plan(window, wanted, as_json))
         return
     signals.defer()
-    with (
-        failures(as_json),
-        database(with_dbt=True) as conninfo,
-        report.steps_shown() as on_step,
-    ):
-        runs = runner.run_jobs(
-            conninfo, window, wanted, on_step, allow_purged=allow_purged, yes=yes
-        )
+    with failures(as_json), database(with_dbt=True) as conninfo:
+        runs = runner.run_jobs(conninfo, window, wanted, allow_purged=allow_purged, yes=yes)
     if summary_file:
         summary_file.write(report.summary_markdown(window, runs))
     if as_json:
@@ -112,15 +84,10 @@ def runs(limit, as_json):
 
 @cli.command()
 @click.option("--writer", metavar="ROLE", help="Role that is to run the jobs.")
-@click.option(
-    "--reader",
-    "readers",
-    metavar="ROLE",
-    multiple=True,
-    help="Role that is to read the rollups; repeat for several.",
-)
+@click.option("--reader", "readers", metavar="ROLE", multiple=True,
+              help="Role that is to read the rollups; repeat for several.")  # fmt: skip
 @click.option("--indexes", is_flag=True, help="Index event_logs to make runs faster.")
-@click.option("--dry-run", is_flag=True, help="Print the SQL, and change nothing.")  # fmt: skip
+@click.option("--dry-run", is_flag=True, help="Print the SQL, and change nothing.")
 def init(writer, readers, indexes, dry_run):
     """Create the analytics schema and the run log, and give existing roles their rights.
 
@@ -152,14 +119,10 @@ def demo():
 
     window = Window(datetime.now(UTC), 45)
     with failures(also=(SourceNotEmpty,)), database(with_dbt=True) as conninfo:
-        with (
-            closing(connect(conninfo)) as conn,
-            report.counted("Making events") as advance,
-        ):
+        with closing(connect(conninfo)) as conn, report.counted("Making events") as advance:
             fill(conn, source_schema(), window.as_of, progress=advance)
         signals.defer()
-        with report.steps_shown() as on_step:
-            runs = runner.run_jobs(conninfo, window, JOBS, on_step)
+        runs = runner.run_jobs(conninfo, window, JOBS)
         with closing(connect(conninfo)) as conn:
             latest = report.latest_days(conn, analytics_schema())
     echo(f"{latest}\n\n{report.summary_text(window, runs)}")
@@ -190,13 +153,10 @@ def load(file):
 @cli.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True)
-@click.option(
-    "--workers",
-    type=click.IntRange(min=1),
-    help="Processes to serve with.  [default: one per processor, four at most]",
-)
+@click.option("--workers", type=click.IntRange(min=1),
+              help="Processes.  [default: one per processor, four at most]")  # fmt: skip
 def serve(host, port, workers):
-    """Serve the API to the dashboard until told to stop."""
+    """Serve the API and the dashboard until a signal stops it."""
     from api.serve import serve
     from api.settings import BadSetting
 
@@ -224,7 +184,7 @@ def docs(port, build_only):
     from dbt_project import site
 
     with failures(also=(site.PortTaken,), stopped="Stopped."), ExitStack() as opened:
-        # The port first: that it is taken is better told before the work than after.
+        # The port first, so that a port in use is reported before the work.
         server = None if build_only else opened.enter_context(site.server(port))
         with _connection(with_dbt=True) as conn:
             page = site.build(dbt_environment(conn))

@@ -20,13 +20,7 @@ from psycopg import sql
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
-from dbt_project.database import (
-    SERVER_TIMEOUTS,
-    DatabaseError,
-    Statement,
-    connect,
-    only_row,
-)
+from dbt_project.database import SERVER_TIMEOUTS, DatabaseError, Statement, connect, only_row
 from dbt_project.messages import HELD, Failure
 from dbt_project.window import Window
 

@@ -16,16 +16,10 @@ from typing import Any
 import psycopg
 
 from dbt_project import ROOT, embedded, preflight, purges, retry, run_log, signals
-from dbt_project.database import (
-    TIMEOUTS,
-    analytics_schema,
-    connect,
-    dbt_environment,
-    source_schema,
-)
+from dbt_project.database import TIMEOUTS, analytics_schema, connect, dbt_environment, source_schema
 from dbt_project.jobs import ACROSS, JOBS, ROLLUPS, jobs_of, selection
 from dbt_project.messages import Failure, echo
-from dbt_project.report import ENDED_WELL, Step
+from dbt_project.report import ENDED_WELL, Step, steps_shown
 from dbt_project.run_log import JobRun
 from dbt_project.window import Window
 
@@ -46,7 +40,6 @@ def run_jobs(
     conninfo: str,
     window: Window,
     jobs: tuple[str, ...],
-    on_step: Callable[[Step], None],
     *,
     allow_purged: bool = False,
     yes: bool = False,
@@ -71,7 +64,7 @@ def run_jobs(
         # The last of the jobs to succeed completes the tables that some tests compare.
         across = all(job in jobs or (job in last and last[job].ok) for job in JOBS)
         try:
-            runs = _attempt(conninfo, schemas, window, jobs, on_step, across, allow_purged)
+            runs = _attempt(conninfo, schemas, window, jobs, across, allow_purged)
         except psycopg.Error as error:
             if wait is None or not retry.is_transient(error):
                 raise
@@ -95,7 +88,6 @@ def _attempt(
     schemas: tuple[str, str],
     window: Window,
     jobs: tuple[str, ...],
-    on_step: Callable[[Step], None],
     across: bool,
     allow_purged: bool,
 ) -> list[JobRun]:
@@ -108,6 +100,7 @@ def _attempt(
             run_log.create(conn, analytics)
         with (
             run_log.held(conninfo, conn, analytics, jobs, window) as runs,
+            steps_shown() as on_step,
             signals.interruptible(),
         ):
             environment = dbt_environment(conn)
