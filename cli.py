@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 import psycopg
 
-from dbt_project import report, run_log, runner, signals
+from dbt_project import preflight, report, run_log, runner, signals
 from dbt_project.database import analytics_schema, connect, database, dbt_environment, source_schema
 from dbt_project.jobs import JOBS, selection
 from dbt_project.messages import FAILED, echo, failures
@@ -78,6 +78,7 @@ def cli(ctx, jobs, window_days, as_of, allow_purged, yes, dry_run, as_json, summ
 def runs(limit, as_json):
     """List the latest runs, newest first."""
     with failures(as_json), _connection() as conn:
+        preflight.check_code(conn, analytics_schema(), owners=False)
         rows = run_log.recent(conn, analytics_schema(), limit)
     click.echo(report.runs_listed(rows, as_json))
 

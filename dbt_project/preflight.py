@@ -98,15 +98,21 @@ def check(conn: psycopg.Connection, source: str, analytics: str) -> None:
     check_code(conn, analytics)
 
 
-def check_code(conn: psycopg.Connection, analytics: str) -> None:
-    """Raise DatabaseError where writing our tables would run code of others with our rights."""
-    found = conn.execute(FOREIGN, [analytics, OURS]).fetchall()
+def check_code(conn: psycopg.Connection, analytics: str, *, owners: bool = True) -> None:
+    """Raise DatabaseError where using our tables would run code of others with our rights.
+
+    Without `owners` the tables may belong to any role, which could add such code at any time.
+    """
+    found = [
+        f"{table} {what}"
+        for table, what in conn.execute(FOREIGN, [analytics, OURS])
+        if owners or not what.startswith("belongs to")
+    ]
     if found:
         raise DatabaseError(
-            f"In schema {analytics} {', '.join(f'{table} {what}' for table, what in found)}, so"
-            " code of another role could run with this one's rights. Drop what is not this"
-            " project's, and run as the role that made the tables, or hand them over with"
-            f" `init --writer {conn.info.user}`."
+            f"In schema {analytics} {', '.join(found)}, so code of another role could run with"
+            " this one's rights. Drop what is not this project's, and run as the role that made"
+            f" the tables, or hand them over with `init --writer {conn.info.user}`."
         )
 
 

@@ -58,7 +58,7 @@ CHANGES = {
 }
 
 
-def test_a_run_knows_its_own_tables_from_others(source, run, monkeypatch):
+def test_a_run_knows_its_own_tables_from_others(source, run, cli, monkeypatch):
     source.event("2026-11-22 10:00")
     source.do("""
         create function public.spy(text default '') returns int language plpgsql immutable as
@@ -84,6 +84,7 @@ def test_a_run_knows_its_own_tables_from_others(source, run, monkeypatch):
             assert outcome.exit_code == 1 and told in outcome.summary["error"], change
             query = f"select count(*) from {schema}.rollup_runs"
             assert source.conn.execute(query).fetchone() == (0,)
+            assert cli("runs").exit_code == (0 if "Another system" in outcome.stderr else 1), change
         else:
             assert outcome.exit_code == 0, outcome.stdout
 
