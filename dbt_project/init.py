@@ -14,7 +14,7 @@ from psycopg.errors import Diagnostic, InsufficientPrivilege, LockNotAvailable
 
 from dbt_project import preflight, run_log
 from dbt_project.database import DatabaseError, only_row
-from dbt_project.messages import echo
+from dbt_project.messages import echo, one_line
 from dbt_project.preflight import OURS
 from dbt_project.source import TABLES, existing_source_tables
 
@@ -125,7 +125,7 @@ def init(conn: psycopg.Connection, wanted: Wanted) -> list[str]:
             "A run, or a long query, holds one of the tables. Nothing was changed; try again when"
             " it is over."
         ) from None
-    return [*_summary(conn, wanted), *_build_indexes(conn, wanted)]
+    return [one_line(text) for text in (*_summary(conn, wanted), *_build_indexes(conn, wanted))]
 
 
 def check(conn: psycopg.Connection, wanted: Wanted) -> None:
@@ -169,7 +169,7 @@ def _check_reader(conn: psycopg.Connection, wanted: Wanted, reader: str) -> None
 
 
 def _rights(conn: psycopg.Connection, wanted: Wanted) -> list[str]:
-    """Return the statements of the transaction, with a comment each."""
+    """Return the statements of the transaction."""
     missing = run_log.missing(conn, wanted.analytics)
     found = [f"{statement.as_string(conn)};" for statement in missing]
     readers = list(wanted.readers)

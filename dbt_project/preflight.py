@@ -10,6 +10,7 @@ import psycopg
 from dbt_project import ROOT, run_log
 from dbt_project.database import DatabaseError
 from dbt_project.jobs import ROLLUPS
+from dbt_project.messages import one_line
 from dbt_project.source import TABLES, existing_source_tables
 
 OURS = ["rollup_runs", "experiment_catalog", "funnel_steps", *ROLLUPS.values()]
@@ -61,6 +62,13 @@ def check(conn: psycopg.Connection, source: str, analytics: str) -> None:
 
     Refuses to write tables that another system made, or that would run code of another role.
     """
+    with conn.transaction():  # one for all, which saves round trips
+        _check_rights(conn, source, analytics)
+        check_schema(conn, analytics)
+        check_code(conn, analytics)
+
+
+def _check_rights(conn: psycopg.Connection, source: str, analytics: str) -> None:
     dbname, role = conn.info.dbname, conn.info.user
     if not _is(conn, "current_database() = %s", dbname):
         raise DatabaseError(
@@ -73,13 +81,18 @@ def check(conn: psycopg.Connection, source: str, analytics: str) -> None:
             f" {dbname}. Point DATABASE_URL or SOURCE_SCHEMA at the app's tables, or try"
             " `python cli.py demo` on an empty database."
         )
-    may_use = "has_schema_privilege(to_regnamespace(quote_ident(%s)), 'usage')"
-    may_read = "has_table_privilege((quote_ident(%s) || '.' || %s)::regclass, 'select')"
-    unreadable = [
-        table
-        for table in TABLES
-        if not (_is(conn, may_use, source) and _is(conn, may_read, source, table))
-    ]
+    query = """
+        select relname
+        from pg_class
+        where
+            relnamespace = to_regnamespace(quote_ident(%s))
+            and relname = any(%s)
+            and not (
+                has_schema_privilege(relnamespace, 'usage') and has_table_privilege(oid, 'select')
+            )
+        order by 1
+    """
+    unreadable = [table for (table,) in conn.execute(query, [source, list(TABLES)])]
     if unreadable:
         raise DatabaseError(
             f"Role {role} may not read {', '.join(unreadable)} in schema {source}. Grant it usage"
@@ -94,8 +107,6 @@ def check(conn: psycopg.Connection, source: str, analytics: str) -> None:
             f"Role {role} may not create tables in schema {analytics}. Grant it create and usage"
             f" on that schema, as `init --writer {role}` does, or create on the database."
         )
-    check_schema(conn, analytics)
-    check_code(conn, analytics)
 
 
 def check_code(conn: psycopg.Connection, analytics: str, *, owners: bool = True) -> None:
@@ -104,7 +115,7 @@ def check_code(conn: psycopg.Connection, analytics: str, *, owners: bool = True)
     Without `owners` the tables may belong to any role, which could add such code at any time.
     """
     found = [
-        f"{table} {what}"
+        one_line(f"{table} {what}")
         for table, what in conn.execute(FOREIGN, [analytics, OURS])
         if owners or not what.startswith("belongs to")
     ]
@@ -133,7 +144,7 @@ def check_schema(conn: psycopg.Connection, analytics: str) -> None:
     the unique index and duplicate rows.
     """
     told = [
-        f"{table} ({'; '.join(problems[:2])}{' …' if problems[2:] else ''})"
+        one_line(f"{table} ({'; '.join(problems[:2])}{' …' if problems[2:] else ''})")
         for table, columns in {**_models(), "rollup_runs": _run_log()}.items()
         if (problems := _problems(conn, analytics, table, columns))
     ]

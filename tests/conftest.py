@@ -37,7 +37,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # dbt opens its log anew for every command, and leaves the old one to the garbage collector.
+    # dbt reopens its log for every command, and leaves the old one to the garbage collector.
     config.addinivalue_line("filterwarnings", "ignore:unclosed file .*dbt.log:ResourceWarning")
 
 

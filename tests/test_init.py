@@ -143,60 +143,62 @@ def test_the_writer_runs_every_job_and_the_reader_serves_the_api(app, cli, run, 
 
 
 @pytest.mark.chaos
-def test_the_reader_keeps_reading_tables_that_are_built_anew(
-    app, cli, run, login, monkeypatch, database_url
+def test_the_reader_keeps_reading_tables_that_are_dropped_and_built_again(
+    app, cli, login, monkeypatch, database_url
 ):
     writer, reader = login(WRITER), login(READER)
-    cli("init", "--writer", WRITER, "--reader", READER)
+    options = ("init", "--writer", WRITER, "--reader", READER)
+    cli(*options)
     built = [*tables.ROLLUPS, "experiment_catalog", "funnel_steps"]
 
     def all_read():
         return [as_role(reader, f"select count(*) > 0 from analytics.{name}") for name in built]
 
-    # Whoever builds them: the writer or an administrator, by the command line or plain dbt.
     no_tests = ("--exclude-resource-types", "unit_test test")
-    build = ("dbt", "--", "build", *no_tests)
-    for url, arguments in (
-        (database_url, ("--as-of", NOW)),
-        (writer, (*build, "--full-refresh")),
-    ):
+    build = ("dbt", "--", "build", "--full-refresh", *no_tests)
+    monkeypatch.setenv("DATABASE_URL", writer)
+    for arguments in (("--as-of", NOW), build):
         app.do(f"drop table if exists {', '.join(f'analytics.{name}' for name in built)}")
-        monkeypatch.setenv("DATABASE_URL", url)
         outcome = cli(*arguments)
         assert outcome.exit_code == 0, outcome.stdout + outcome.stderr
         assert all_read() == [[(True,)]] * len(built)
 
-    # A right that was taken away comes back, and one that was given by hand stays.
+    # `init` gives back a right that was taken away, and a run takes away none.
     query = sql.SQL("revoke all on all tables in schema analytics from {}")
     app.conn.execute(query.format(sql.Identifier(READER)))
     other = login(f"Other {os.getpid()}")
     query = sql.SQL("grant usage on schema analytics to {0};"
                     " grant select on all tables in schema analytics to {0}")  # fmt: skip
     app.conn.execute(query.format(sql.Identifier(f"Other {os.getpid()}")))
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    assert cli(*options).exit_code == 0
+    monkeypatch.setenv("DATABASE_URL", writer)
     assert cli("--as-of", NOW).exit_code == 0
     assert all_read() == [[(True,)]] * len(built)
     assert as_role(other, "select count(*) > 0 from analytics.funnel_steps") == [(True,)]
 
 
-def test_grants_in_the_projects_configuration_add_to_the_readers(
+def test_readers_in_dbts_configuration_have_their_rights(
     app, cli, run, login, tmp_path, monkeypatch
 ):
-    login(READER), login("rollup_analyst")
-    cli("init", "--reader", READER)
+    readers = ("rollup_dashboard", "rollup_analyst")
+    for role in readers:
+        login(role)
+    cli("init", "--reader", readers[0])
     run()
     for part in ("models", "macros", "seeds", "tests"):
         shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("*.py", "api"))
     for part in ("profiles.yml.example", "dbt_project.yml"):
         shutil.copy(ROOT / part, tmp_path / part)
     project = tmp_path / "dbt_project.yml"
-    models, analysts = "\nmodels:\n", "  +grants: {select: [rollup_analyst]}\n"
-    project.write_text(project.read_text().replace(models, models + analysts))
+    models, granted = "\nmodels:\n", f"  +grants: {{select: [{', '.join(readers)}]}}\n"
+    project.write_text(project.read_text().replace(models, models + granted))
     monkeypatch.setattr(runner, "ROOT", tmp_path)
     environment = dbt_environment(app.conn)
     outcome = runner.dbt(["run", "--select", "daily", "--log-level", "none"], environment)
     assert outcome.success, outcome.exception
     query = "select has_table_privilege(%s, 'analytics.daily_metric_rollups', 'select')"
-    for role in (READER, "rollup_analyst"):
+    for role in readers:
         assert app.conn.execute(query, [role]).fetchone() == (True,)
 
 
@@ -281,7 +283,7 @@ def test_a_dry_run_prints_sql_that_does_what_init_does(app, cli, login, new_data
         (("--indexes",), "source tables event_logs are not in schema"),
     ],
 )  # fmt: skip
-def test_bad_wishes_are_refused_with_nothing_touched(app, cli, login, options, told):
+def test_bad_options_are_refused_with_nothing_changed(app, cli, login, options, told):
     login(READER), login(WRITER)
     if "event_logs" in told:
         app.do("alter table event_logs rename to events")

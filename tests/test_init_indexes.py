@@ -87,7 +87,7 @@ def test_a_name_that_another_index_has_is_told(source, cli):
     assert "is not there, because its name is taken" in outcome.stderr
 
 
-def test_an_interrupted_build_is_made_anew(source, cli, database_url):
+def test_an_interrupted_build_is_repeated(source, cli, database_url):
     assert cli("init").exit_code == 0
     before = set(found(source.conn))
     # A build that should not have begun would wait for the writer for ever.

@@ -28,8 +28,8 @@ CHANGES = {
     "create trigger spy before insert on funnel_steps execute function public.spy_row()": (
         "funnel_steps has the trigger spy"
     ),
-    "create rule spy as on insert to funnel_rollups do also select public.spy()": (
-        "funnel_rollups has the rule spy"
+    'create rule "spy\n\x1b" as on insert to funnel_rollups do also select public.spy()': (
+        r"funnel_rollups has the rule spy\n\x1b"
     ),
     "create policy spy on rollup_runs using (public.spy() > 0)": "rollup_runs has the policy spy",
     "alter table rollup_runs alter rows_written set default public.spy()": (
@@ -82,6 +82,7 @@ def test_a_run_knows_its_own_tables_from_others(source, run, cli, monkeypatch):
         outcome = run()
         if told:
             assert outcome.exit_code == 1 and told in outcome.summary["error"], change
+            assert outcome.stderr.count("\n") == 1
             query = f"select count(*) from {schema}.rollup_runs"
             assert source.conn.execute(query).fetchone() == (0,)
             assert cli("runs").exit_code == (0 if "Another system" in outcome.stderr else 1), change

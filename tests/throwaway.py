@@ -72,7 +72,7 @@ def databases(conn: psycopg.Connection, conninfo: str, kind: str) -> Iterator[Ca
     """Yield what creates a database, perhaps as a copy of another; drop all of them at the end.
 
     `conn` and `conninfo` are those of a superuser. The first database of a kind always has the
-    same name, since dbt parses the project anew when that changes.
+    same name, since dbt parses the whole project when that changes.
     """
     names: list[str] = []
     numbers = count()
