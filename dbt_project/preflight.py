@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -14,47 +15,7 @@ from dbt_project.messages import one_line
 from dbt_project.source import TABLES, existing_source_tables
 
 OURS = ["rollup_runs", "experiment_catalog", "funnel_steps", *ROLLUPS.values()]
-# By table of ours: its owner, and what of it could run code of others. `pg_depend` has no row for
-# what PostgreSQL itself brings along, so a row for a function, operator or type is not its own.
-FOREIGN = """
-    with ours as (
-        select oid, relname, relkind, relowner
-        from pg_class
-        where relnamespace = to_regnamespace(quote_ident(%s)) and relname = any(%s)
-    ),
-    parts as (
-        select oid as relid, cast('pg_class' as regclass) as classid, oid as objid from ours
-        union all
-        select adrelid, cast('pg_attrdef' as regclass), oid from pg_attrdef
-        union all
-        select conrelid, cast('pg_constraint' as regclass), oid from pg_constraint
-        union all
-        select indrelid, cast('pg_class' as regclass), indexrelid from pg_index
-    )
-    select relname, 'is no table' from ours where relkind not in ('r', 'p')
-    union all
-    select relname, 'belongs to ' || pg_get_userbyid(relowner)
-    from ours where not pg_has_role(relowner, 'usage')
-    union all
-    select relname, 'has the trigger ' || tgname
-    from pg_trigger join ours on ours.oid = tgrelid where not tgisinternal
-    union all
-    select relname, 'has the rule ' || rulename from pg_rewrite join ours on ours.oid = ev_class
-    where relkind in ('r', 'p')
-    union all
-    select relname, 'has the policy ' || polname from pg_policy join ours on ours.oid = polrelid
-    union all
-    select distinct relname, 'uses ' || pg_describe_object(refclassid, refobjid, 0)
-    from pg_depend
-    join parts on parts.classid = pg_depend.classid and parts.objid = pg_depend.objid
-    join ours on ours.oid = relid
-    where
-        refclassid in (
-            cast('pg_proc' as regclass), cast('pg_operator' as regclass),
-            cast('pg_type' as regclass), cast('pg_opclass' as regclass)
-        )
-    order by 1, 2
-"""
+FOREIGN = Path(__file__).with_name("foreign_code.sql")
 
 
 def check(conn: psycopg.Connection, source: str, analytics: str) -> None:
@@ -116,7 +77,7 @@ def check_code(conn: psycopg.Connection, analytics: str, *, owners: bool = True)
     """
     found = [
         one_line(f"{table} {what}")
-        for table, what in conn.execute(FOREIGN, [analytics, OURS])
+        for table, what in conn.execute(FOREIGN.read_bytes(), [analytics, OURS])
         if owners or not what.startswith("belongs to")
     ]
     if found:
