@@ -1,7 +1,5 @@
 """The command line of Analytics Rollups: `python cli.py`, or `rollup` when installed."""
 
-import atexit
-import gc
 import json
 import os
 import secrets
@@ -9,23 +7,15 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import UTC, datetime
-from functools import partial
 
 import click
 import psycopg
 
-from dbt_project import preflight, progress, purges, report, run_log, runner, stop
-from dbt_project.database import (
-    analytics_schema,
-    connect,
-    database,
-    dbt_environment,
-    source_schema,
-)
-from dbt_project.failures import FAILED, failures
+from dbt_project import preflight, report, run_log, runner, signals
+from dbt_project.database import analytics_schema, connect, database, dbt_environment, source_schema
 from dbt_project.jobs import JOBS, selection
-from dbt_project.run import run_jobs
-from dbt_project.run_log import JobRun
+from dbt_project.messages import FAILED, echo, failures
+from dbt_project.source import SourceIncomplete, SourceNotEmpty
 from dbt_project.window import MAX_DAYS, Window, iso, parse_instant
 
 
@@ -40,41 +30,25 @@ class Instant(click.ParamType):
 
 
 @click.group(invoke_without_command=True)
-@click.option(
-    "--job",
-    "jobs",
-    type=click.Choice(JOBS),
-    multiple=True,
-    help="Run this job only; repeat for several. All of them by default.",
-)
-@click.option(
-    "--window-days",
-    type=click.IntRange(1, MAX_DAYS),
-    default=14,
-    show_default=True,
-    help="How many UTC days to recompute, today included.",
-)
+@click.option("--job", "jobs", type=click.Choice(JOBS), multiple=True,
+              help="Run this job only; repeat for several. All of them by default.")  # fmt: skip
+@click.option("--window-days", type=click.IntRange(1, MAX_DAYS), default=14, show_default=True,
+              help="How many UTC days to recompute, today included.")  # fmt: skip
 @click.option("--as-of", type=Instant(), help="Compute as if it were this moment.  [default: now]")
-@click.option(
-    "--allow-purged",
-    is_flag=True,
-    help="Recompute days that the source no longer has, to zeros, after a question.",
-)
+@click.option("--allow-purged", is_flag=True,
+              help="Recompute days that the source no longer has; asks first.")  # fmt: skip
 @click.option("--yes", is_flag=True, help="Answer the question of --allow-purged with yes.")
-@click.option("--dry-run", is_flag=True, help="Say what would run, and touch nothing.")
+@click.option("--dry-run", is_flag=True, help="Print what would run, and change nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
-@click.option(
-    "--summary-file",
-    type=click.File("a", encoding="utf-8"),
-    help="Append the summary to a file, in Markdown, as for a page of GitHub Actions.",
-)
+@click.option("--summary-file", type=click.File("a", encoding="utf-8"),
+              help="Append the summary to a file in Markdown, as for GitHub Actions.")  # fmt: skip
 @click.pass_context
 def cli(ctx, jobs, window_days, as_of, allow_purged, yes, dry_run, as_json, summary_file):
     """Recompute the rollups of the last days from the app's event log.
 
-    DATABASE_URL names the database; without it an embedded PostgreSQL serves. Exits with 0 when
-    every model and test passed, 1 when one failed, 2 on bad usage, 3 when a job is running
-    already.
+    DATABASE_URL names the database; without it an embedded PostgreSQL is used. Exits with 0 when
+    every model and test passed, 1 when one failed, 2 on bad usage, 3 when a job is already
+    running.
     """
     # Logs and compiled SQL may hold what the app's users sent.
     os.umask(os.umask(0) | 0o077)
@@ -83,17 +57,17 @@ def cli(ctx, jobs, window_days, as_of, allow_purged, yes, dry_run, as_json, summ
     window = Window(as_of or datetime.now(UTC), window_days)
     wanted = selection(jobs or JOBS)
     if dry_run:
-        _print_plan(window, wanted, as_json)
+        click.echo(report.plan(window, wanted, as_json))
         return
-    stop.heed()
-    with failures(as_json), database() as conninfo:
-        runs = _run(conninfo, window, wanted, allow_purged, yes)
+    signals.defer()
+    with failures(as_json), database(with_dbt=True) as conninfo:
+        runs = runner.run_jobs(conninfo, window, wanted, allow_purged=allow_purged, yes=yes)
     if summary_file:
         summary_file.write(report.summary_markdown(window, runs))
     if as_json:
         click.echo(json.dumps(report.summary(window, runs)))
     else:
-        click.echo(report.summary_text(window, runs))
+        echo(report.summary_text(window, runs))
     sys.exit(0 if all(run.ok for run in runs) else FAILED)
 
 
@@ -103,41 +77,38 @@ def cli(ctx, jobs, window_days, as_of, allow_purged, yes, dry_run, as_json, summ
 def runs(limit, as_json):
     """List the latest runs, newest first."""
     with failures(as_json), _connection() as conn:
+        preflight.check_code(conn, analytics_schema(), owners=False)
         rows = run_log.recent(conn, analytics_schema(), limit)
-    click.echo(json.dumps(rows, default=_plain) if as_json else report.runs_text(rows))
+    click.echo(report.runs_listed(rows, as_json))
 
 
 @cli.command()
 @click.option("--writer", metavar="ROLE", help="Role that is to run the jobs.")
-@click.option(
-    "--reader", "readers", metavar="ROLE", multiple=True, help="Role that is to read the rollups."
-)
+@click.option("--reader", "readers", metavar="ROLE", multiple=True,
+              help="Role that is to read the rollups; repeat for several.")  # fmt: skip
 @click.option("--indexes", is_flag=True, help="Index event_logs to make runs faster.")
-@click.option("--dry-run", is_flag=True, help="Print the SQL, and touch nothing.")
+@click.option("--dry-run", is_flag=True, help="Print the SQL, and change nothing.")
 def init(writer, readers, indexes, dry_run):
     """Create the analytics schema and the run log, and give existing roles their rights.
 
     Creates no role. Run again, it changes nothing that is there already.
     """
-    from dbt_project import prepare
+    from dbt_project.init import STOPPED, Wanted, init, script
 
-    with failures(stopped=prepare.STOPPED), _connection() as conn:
-        wanted = prepare.Wanted(source_schema(), analytics_schema(), writer, readers)
-        if dry_run:
-            lines = [prepare.script(conn, wanted, indexes)]
-        else:
-            lines = prepare.init(conn, wanted, indexes, tell=partial(click.echo, err=True))
-    click.echo("\n".join(lines))
+    with failures(stopped=STOPPED), _connection() as conn:
+        wanted = Wanted(source_schema(), analytics_schema(), writer, readers, indexes)
+        lines = [script(conn, wanted)] if dry_run else init(conn, wanted)
+    echo("\n".join(lines))
 
 
 @cli.command(context_settings={"ignore_unknown_options": True})
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def dbt(arguments):
     """Run any dbt command on the same database, as in: dbt -- build --select daily"""
-    with failures(), _connection() as conn:
+    with failures(), _connection(with_dbt=True) as conn:
         outcome = runner.dbt(arguments, dbt_environment(conn))
     if outcome.exception:
-        click.echo(str(outcome.exception), err=True)
+        echo(str(outcome.exception), err=True)
     sys.exit(0 if outcome.success else FAILED)
 
 
@@ -147,18 +118,14 @@ def demo():
     from dbt_project.demo import fill
 
     window = Window(datetime.now(UTC), 45)
-    live = sys.stderr.isatty()
-    with failures(), database() as conninfo:
-        with (
-            closing(connect(conninfo)) as conn,
-            progress.counted("Making events", live) as advance,
-        ):
+    with failures(also=(SourceNotEmpty,)), database(with_dbt=True) as conninfo:
+        with closing(connect(conninfo)) as conn, report.counted("Making events") as advance:
             fill(conn, source_schema(), window.as_of, progress=advance)
-        stop.heed()
-        runs = _run(conninfo, window, JOBS)
+        signals.defer()
+        runs = runner.run_jobs(conninfo, window, JOBS)
         with closing(connect(conninfo)) as conn:
             latest = report.latest_days(conn, analytics_schema())
-    click.echo(f"{latest}\n\n{report.summary_text(window, runs)}")
+    echo(f"{latest}\n\n{report.summary_text(window, runs)}")
     token, python = secrets.token_urlsafe(12), os.path.relpath(sys.executable)
     click.echo(f"\nTo serve these numbers: DASHBOARD_TOKEN={token} {python} cli.py serve")
     sys.exit(0 if all(run.ok for run in runs) else FAILED)
@@ -182,10 +149,10 @@ def load(file, into_app):
     from dbt_project.load import AlreadyLoaded, BadFile, check_target, load
 
     with (
-        failures(also=(AlreadyLoaded, BadFile)),
+        failures(also=(AlreadyLoaded, BadFile, SourceIncomplete)),
         database() as conninfo,
         closing(connect(conninfo)) as conn,
-        progress.counted("Loading", sys.stderr.isatty()) as advance,
+        report.counted("Loading") as advance,
     ):
         check_target(conn, into_app)
         loaded = load(conn, source_schema(), file, progress=advance)
@@ -198,13 +165,10 @@ def load(file, into_app):
 @cli.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True)
-@click.option(
-    "--workers",
-    type=click.IntRange(min=1),
-    help="Processes to serve with.  [default: one per processor, four at most]",
-)
+@click.option("--workers", type=click.IntRange(min=1),
+              help="Processes.  [default: one per processor, four at most]")  # fmt: skip
 def serve(host, port, workers):
-    """Serve the API to the dashboard until told to stop."""
+    """Serve the API and the dashboard until a signal stops it."""
     from api.serve import serve
     from api.settings import BadSetting
 
@@ -218,7 +182,7 @@ def freshness(as_json):
     """Say when the newest event was received; exits with 1 when that is too long ago."""
     from dbt_project import freshness
 
-    with failures(as_json, stopped="Stopped."), _connection() as conn:
+    with failures(as_json, stopped="Stopped."), _connection(with_dbt=True) as conn:
         summary, sentence = freshness.check(conn)
     click.echo(json.dumps(summary) if as_json else sentence)
     sys.exit(0 if summary["ok"] else FAILED)
@@ -232,66 +196,25 @@ def docs(port, build_only):
     from dbt_project import docs
 
     with failures(stopped="Stopped."), ExitStack() as opened:
-        # Fails on a taken port before the work, not after it.
+        # The port first, so that a port in use is reported before the work.
         server = None if build_only else opened.enter_context(docs.server(port))
-        with _connection() as conn:
+        with _connection(with_dbt=True) as conn:
             page = docs.build(dbt_environment(conn))
         click.echo(f"Built {os.path.relpath(page)}.")
         if server:
-            stop.heed()
+            signals.defer()
             click.echo(f"Serving it on http://127.0.0.1:{port}/ until Ctrl-C.")
-            with suppress(KeyboardInterrupt), stop.allowed():
+            with suppress(KeyboardInterrupt), signals.interruptible():
                 docs.serve(server, page)
 
 
-def _run(
-    conninfo: str,
-    window: Window,
-    jobs: tuple[str, ...],
-    allow_purged: bool = False,
-    yes: bool = False,
-) -> list[JobRun]:
-    # dbt makes a great many objects that live as long as this process, which is short.
-    gc.disable()
-    atexit.register(gc.freeze)
-    if allow_purged:
-        with stop.allowed(), closing(connect(conninfo, autocommit=True)) as conn:
-            preflight.check(conn, source_schema(), analytics_schema())
-            purges.agree(conn, (source_schema(), analytics_schema()), jobs, window, yes)
-    with progress.steps_shown(sys.stderr.isatty()) as on_step:
-        return run_jobs(
-            conninfo,
-            window,
-            jobs,
-            on_step,
-            say=lambda line: click.echo(line, err=True),
-            allow_purged=allow_purged,
-        )
-
-
 @contextmanager
-def _connection() -> Iterator[psycopg.Connection]:
-    with database() as conninfo, closing(connect(conninfo, autocommit=True)) as conn:
+def _connection(with_dbt: bool = False) -> Iterator[psycopg.Connection]:
+    with (
+        database(with_dbt=with_dbt) as conninfo,
+        closing(connect(conninfo, autocommit=True)) as conn,
+    ):
         yield conn
-
-
-def _print_plan(window: Window, jobs: tuple[str, ...], as_json: bool) -> None:
-    plan = {
-        "jobs": list(jobs),
-        "as_of": iso(window.as_of),
-        "window_start": iso(window.start),
-        "window_end": iso(window.end),
-        "selectors": list(selection(jobs)),
-    }
-    if as_json:
-        click.echo(json.dumps(plan))
-        return
-    for name, value in plan.items():
-        click.echo(f"{name:<13}{', '.join(value) if isinstance(value, list) else value}")
-
-
-def _plain(value: object) -> str:
-    return iso(value) if isinstance(value, datetime) else str(value)
 
 
 if __name__ == "__main__":

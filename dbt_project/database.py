@@ -8,30 +8,22 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any
 
-import click
 import psycopg
 from psycopg import Cursor, sql
 from psycopg.abc import Params
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import Conninfo, TransactionStatus
 
-from dbt_project import embedded, transient
+from dbt_project import embedded, retry
+from dbt_project.messages import Failure, echo
 
 # Query parameters that Prisma reads and libpq refuses.
 PRISMA_PARAMETERS = {
-    "connection_limit",
-    "max_idle_connection_lifetime",
-    "pgbouncer",
-    "pool_timeout",
-    "schema",
-    "single_use_connections",
-    "socket_timeout",
-    "sslaccept",
-    "sslidentity",
-    "statement_cache_size",
-}
-# A peer that vanished without a word is given up after half a minute or so, where the system
-# alone would take from a quarter of an hour to for ever.
+    "connection_limit", "max_idle_connection_lifetime", "pgbouncer", "pool_timeout", "schema",
+    "single_use_connections", "socket_timeout", "sslaccept", "sslidentity", "statement_cache_size",
+}  # fmt: skip
+# Give up a silent peer after half a minute or so; the system's defaults range from a quarter of an
+# hour to never. The server's own settings for its clients follow from these.
 TIMEOUTS = {
     "connect_timeout": 10,
     "keepalives_idle": 20,
@@ -39,18 +31,23 @@ TIMEOUTS = {
     "keepalives_count": 3,
     "tcp_user_timeout": 35_000,  # milliseconds
 }
+SERVER_TIMEOUTS = {
+    f"tcp_{name.removeprefix('tcp_')}": str(value)
+    for name, value in TIMEOUTS.items()
+    if name != "connect_timeout"
+}
 
 PINNED = "set local search_path = pg_catalog"
 
 Statement = sql.SQL | sql.Composed  # what can be executed without values
 
 
-class DatabaseError(Exception):
-    """The database cannot serve; the message is one sentence for a person, without a secret."""
+class DatabaseError(Failure):
+    """The database cannot be used; the message is one sentence."""
 
 
 def analytics_schema() -> str:
-    """Return the schema of the rollups. Raises DatabaseError for a name that cannot serve."""
+    """Return the schema of the rollups. Raises DatabaseError for a name that dbt cannot use."""
     return _schema("ANALYTICS_SCHEMA", "analytics")
 
 
@@ -61,8 +58,7 @@ def source_schema() -> str:
 
 def _schema(variable: str, default: str) -> str:
     name = os.environ.get(variable) or default
-    # dbt puts names between quotes as they are, hands them on to a driver to which % means
-    # something, and knows a schema by a longer name than PostgreSQL's.
+    # dbt quotes names without escaping them, its driver expands %, and PostgreSQL truncates.
     if re.search(r"""['"%\\{}\x00-\x1f\x7f]""", name) or len(name.encode()) > 63:
         raise DatabaseError(
             f"{variable} names a schema that dbt cannot use: {name!r}. Use a name of at most 63"
@@ -72,12 +68,15 @@ def _schema(variable: str, default: str) -> str:
 
 
 @contextmanager
-def database() -> Iterator[str]:
+def database(*, with_dbt: bool = False) -> Iterator[str]:
     """Yield the conninfo of the database; an embedded server runs at least until the exit.
 
-    Raises DatabaseError where a setting cannot serve, before anything is started.
+    Raises Failure for a setting that cannot be used, before anything is started. With `with_dbt`
+    that includes ROLLUP_HOME, where dbt's profile is.
     """
     analytics_schema(), source_schema()
+    if with_dbt:
+        embedded.profiles()
     url = os.environ.get("DATABASE_URL", "").strip()
     if url:
         yield parse_url(url)
@@ -109,9 +108,9 @@ def parse_url(url: str) -> str:
         ) from None
     host, port = (str(parameters.get(name, "")) for name in ("host", "port"))
     if "@" in host or re.search("[^0-9,]", port):
-        # A special character in the password ends it early; its rest must not be told.
+        # A special character in the password ends it early; do not print the rest of it.
         raise DatabaseError(
-            "DATABASE_URL has no sensible host and port. Percent-encode special characters in it."
+            "DATABASE_URL has no valid host and port. Percent-encode special characters in it."
         )
     return make_conninfo("", **{**TIMEOUTS, "application_name": "analytics-rollups", **parameters})
 
@@ -120,9 +119,9 @@ class Connection(psycopg.Connection):
     """A connection whose every transaction looks names up in pg_catalog alone.
 
     A role of the app may create functions and operators in `public` that fit our calls better
-    than PostgreSQL's own, and they would run with our rights. The path is set for one
-    transaction at a time, because a pooler may give each of them another session. What runs on a
-    cursor outside of `transaction` keeps the session's path.
+    than PostgreSQL's own, and they would run with our rights. The path is set per transaction,
+    since a pooler may give each of them another session. What runs on a cursor outside of
+    `transaction` keeps the session's path.
     """
 
     @contextmanager
@@ -155,27 +154,27 @@ def only_row(
 def connect(conninfo: str, *, autocommit: bool = False) -> Connection:
     """Open a connection that also works through a transaction-mode pooler.
 
-    Waits for a server that may be back in a moment, and says so on stderr. Raises DatabaseError
-    with a sentence that says what to do.
+    Retries transient failures, and reports each on stderr. Raises DatabaseError, which says what
+    to do.
     """
-    for wait in (*transient.WAITS_S, None):
+    for wait in (*retry.WAITS_S, None):
         try:
-            # A pooler may hand the next transaction to a server that never saw the preparation.
+            # Behind a pooler the next transaction may get a session without the prepared statement.
             return Connection.connect(conninfo, autocommit=autocommit, prepare_threshold=None)
         except psycopg.OperationalError as error:
             message = _unreachable(conninfo, error)
-            if wait is None or not transient.is_transient(error):
+            if wait is None or not retry.is_transient(error):
                 raise DatabaseError(message) from None
-        click.echo(f"{message} Trying again in {wait} s.", err=True)
+        echo(f"{message} Trying again in {wait} s.", err=True)
         time.sleep(wait)
-    raise AssertionError("the last wait is none")
+    raise AssertionError("unreachable")
 
 
 def dbt_environment(conn: psycopg.Connection) -> dict[str, str]:
     """Return the environment variables that `profiles.yml.example` and libpq read.
 
-    They are libpq's own, taken from the open connection, so that a default (a socket's folder,
-    the login's name) is spelled out for dbt, which knows no defaults.
+    They come from the open connection, which fills in libpq's defaults (socket folder, login
+    name); dbt has none.
     """
     given = conninfo_to_dict(conn.info.dsn)
     environment = {
@@ -195,20 +194,28 @@ def dbt_environment(conn: psycopg.Connection) -> dict[str, str]:
     return environment
 
 
+ADVICE = (
+    (
+        "password authentication failed|no password supplied",
+        "Check the user and the password in DATABASE_URL (percent-encode / @ : % in it).",
+    ),
+    (
+        "no encryption|SSL required",
+        "The server may require TLS: put sslmode=require into DATABASE_URL.",
+    ),
+    (
+        "root certificate|certificate verify failed",
+        "sslrootcert must name the certificate that signed the server's.",
+    ),
+    ("does not match host name", "Write the host as the server's certificate has it."),
+    ("does not exist", "Check the names in DATABASE_URL."),
+    ("", "Check that the server runs, that DATABASE_URL names it and that it lets you in."),
+)
+
+
 def _unreachable(conninfo: str, error: psycopg.OperationalError) -> str:
     given = conninfo_to_dict(conninfo)
     place = f"{given.get('host', 'the local socket')}:{given.get('port', 5432)}"
     reason = str(error).strip().splitlines()[0].removeprefix("connection failed: ").rstrip(".")
-    if "password authentication failed" in reason or "no password supplied" in reason:
-        advice = "Check the user and the password in DATABASE_URL (percent-encode / @ : % in it)."
-    elif "no encryption" in reason or "SSL required" in reason:
-        advice = "It may want TLS: put sslmode=require into DATABASE_URL."
-    elif "root certificate" in reason or "certificate verify failed" in reason:
-        advice = "sslrootcert must name the certificate of who signed the server's."
-    elif "does not match host name" in reason:
-        advice = "Write the host as the server's certificate has it."
-    elif "does not exist" in reason:
-        advice = "Check the names in DATABASE_URL."
-    else:
-        advice = "Check that the server runs, that DATABASE_URL names it and that it lets you in."
+    advice = next(advice for words, advice in ADVICE if re.search(words, reason))
     return f"Cannot connect to {place}: {reason}. {advice}"

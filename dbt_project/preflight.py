@@ -1,75 +1,205 @@
-"""Looks before a run leaps: what is missing is said in one sentence, with nothing written."""
+"""Checks before anything is written: names, rights, and whose tables and code these are."""
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
 
 import psycopg
 
-from dbt_project import shape
+from dbt_project import ROOT, run_log
 from dbt_project.database import DatabaseError
 from dbt_project.jobs import ROLLUPS
+from dbt_project.messages import one_line
 from dbt_project.source import TABLES, existing_source_tables
 
 OURS = ["rollup_runs", "experiment_catalog", "funnel_steps", *ROLLUPS.values()]
+FOREIGN = Path(__file__).with_name("foreign_code.sql")
 
 
-def check(conn: psycopg.Connection, source_schema: str, analytics_schema: str) -> None:
-    """Raise DatabaseError unless the source can be read and the analytics schema written."""
-    if not _one(conn, "select current_database() = %s", conn.info.dbname):
+def check(conn: psycopg.Connection, source: str, analytics: str) -> None:
+    """Raise DatabaseError unless the source can be read and the analytics schema written.
+
+    Refuses to write tables that another system made, or that would run code of another role.
+    """
+    with conn.transaction():  # one for all, which saves round trips
+        _check_rights(conn, source, analytics)
+        check_schema(conn, analytics)
+        check_code(conn, analytics)
+
+
+def _check_rights(conn: psycopg.Connection, source: str, analytics: str) -> None:
+    dbname, role = conn.info.dbname, conn.info.user
+    if not _is(conn, "current_database() = %s", dbname):
         raise DatabaseError(
-            f"The pooler calls the database {conn.info.dbname}, the server calls it otherwise, and"
-            " dbt needs one name. Give the pooler's entry the database's own name."
+            f"The pooler calls the database {dbname}, the server calls it otherwise, and dbt needs"
+            " one name. Give the pooler's entry the database's own name."
         )
-    missing = sorted(set(TABLES) - set(existing_source_tables(conn, source_schema)))
-    if missing:
+    if missing := sorted(set(TABLES) - set(existing_source_tables(conn, source))):
         raise DatabaseError(
-            f"The source tables {', '.join(missing)} are not in schema {source_schema} of database"
-            f" {conn.info.dbname}. Point DATABASE_URL or SOURCE_SCHEMA at the app's tables, or try"
+            f"The source tables {', '.join(missing)} are not in schema {source} of database"
+            f" {dbname}. Point DATABASE_URL or SOURCE_SCHEMA at the app's tables, or try"
             " `python cli.py demo` on an empty database."
         )
-    role = conn.info.user
-    unreadable = [
-        table
-        for table in TABLES
-        if not _one(
-            conn,
-            "select has_schema_privilege(s.oid, 'usage') and has_table_privilege(t.oid, 'select')"
-            " from pg_class as t join pg_namespace as s on s.oid = t.relnamespace"
-            " where s.nspname = %s and t.relname = %s",
-            source_schema,
-            table,
-        )
-    ]
+    query = """
+        select relname
+        from pg_class
+        where
+            relnamespace = to_regnamespace(quote_ident(%s))
+            and relname = any(%s)
+            and not (
+                has_schema_privilege(relnamespace, 'usage') and has_table_privilege(oid, 'select')
+            )
+        order by 1
+    """
+    unreadable = [table for (table,) in conn.execute(query, [source, list(TABLES)])]
     if unreadable:
         raise DatabaseError(
-            f"Role {role} may not read {', '.join(unreadable)} in schema {source_schema}. Grant it"
-            f" usage on the schema and select on the tables, as `init --writer {role}` does."
+            f"Role {role} may not read {', '.join(unreadable)} in schema {source}. Grant it usage"
+            f" on the schema and select on the tables, as `init --writer {role}` does."
         )
-    if not _one(
-        conn,
-        "select coalesce(has_schema_privilege(to_regnamespace(quote_ident(%s)), 'create'),"
-        " has_database_privilege(current_database(), 'create'))",
-        analytics_schema,
-    ):
+    may_create = (
+        "coalesce(has_schema_privilege(to_regnamespace(quote_ident(%s)), 'create'),"
+        " has_database_privilege(current_database(), 'create'))"
+    )
+    if not _is(conn, may_create, analytics):
         raise DatabaseError(
-            f"Role {role} may not create tables in schema {analytics_schema}. Grant it create and"
-            f" usage on that schema, as `init --writer {role}` does, or create on the database."
+            f"Role {role} may not create tables in schema {analytics}. Grant it create and usage"
+            f" on that schema, as `init --writer {role}` does, or create on the database."
         )
 
-    shape.check(conn, analytics_schema)
-    locked = conn.execute(
-        "select t.relname from pg_class as t join pg_namespace as s on s.oid = t.relnamespace"
-        " where s.nspname = %s and t.relname = any(%s) and not ("
-        " has_table_privilege(t.oid, 'select') and has_table_privilege(t.oid, 'insert')"
-        " and has_table_privilege(t.oid, 'update') and has_table_privilege(t.oid, 'delete'))"
-        " order by 1",
-        [analytics_schema, OURS],
-    ).fetchall()
-    if locked:
+
+def check_code(conn: psycopg.Connection, analytics: str, *, owners: bool = True) -> None:
+    """Raise DatabaseError where using our tables would run code of others with our rights.
+
+    Without `owners` the tables may belong to any role, which could add such code at any time.
+    """
+    found = [
+        one_line(f"{table} {what}")
+        for table, what in conn.execute(FOREIGN.read_bytes(), [analytics, OURS])
+        if owners or not what.startswith("belongs to")
+    ]
+    if found:
         raise DatabaseError(
-            f"Role {role} may not write {', '.join(name for (name,) in locked)} in schema"
-            f" {analytics_schema}. Run as the role that made them, or hand them over with"
-            f" `init --writer {role}`."
+            f"In schema {analytics} {', '.join(found)}, so code of another role could run with"
+            " this one's rights. Drop what is not this project's, and run as the role that made"
+            f" the tables, or hand them over with `init --writer {conn.info.user}`."
         )
 
 
-def _one(conn: psycopg.Connection, query: str, *values: str) -> bool:
-    row = conn.execute(query, values).fetchone()
+@dataclass(frozen=True)
+class Columns:
+    """What a table needs: `types` by column, `filled` columns that a run writes, and its `key`."""
+
+    types: dict[str, str]
+    needed: frozenset[str]
+    filled: frozenset[str]
+    key: tuple[str, ...]
+
+
+def check_schema(conn: psycopg.Connection, analytics: str) -> None:
+    """Raise DatabaseError when a table has one of our names, but another system made it.
+
+    dbt would take it for its own, and fail on a column that it does not write, or go on without
+    the unique index and duplicate rows.
+    """
+    told = [
+        one_line(f"{table} ({'; '.join(problems[:2])}{' …' if problems[2:] else ''})")
+        for table, columns in {**_models(), "rollup_runs": _run_log()}.items()
+        if (problems := _problems(conn, analytics, table, columns))
+    ]
+    if told:
+        raise DatabaseError(
+            f"Another system made these tables in schema {analytics}: {', '.join(told)}. Let"
+            " ANALYTICS_SCHEMA name another schema; docs/migration.md tells how to move over."
+        )
+
+
+def _run_log() -> Columns:
+    """Return the columns that the run log begins with; `id` may be of any type."""
+    found = re.findall(r"^    (\w+) (text|integer|timestamptz)\b", run_log.DDL.read_text(), re.M)
+    types = {name: kind.replace("tz", " with time zone") for name, kind in found}
+    return Columns(types, frozenset(types), frozenset(run_log.STARTED), ())
+
+
+@cache
+def _models() -> dict[str, Columns]:
+    """Return what the models' yml files promise."""
+    import yaml  # comes with dbt
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    files = (yaml.load(path.read_text(), loader) for path in sorted(ROOT.glob("models/*/*.yml")))
+    models = [model for file in files for model in file.get("models", [])]
+    return {model["name"]: _columns(model) for model in models if "config" in model}
+
+
+def _columns(model: dict[str, Any]) -> Columns:
+    columns, key = model["columns"], model["config"]["unique_key"]
+    return Columns(
+        {column["name"]: column["data_type"] for column in columns},
+        # dbt appends a column that the table lacks, but only with nulls.
+        frozenset(column["name"] for column in columns if "constraints" in column),
+        frozenset(column["name"] for column in columns),
+        (key,) if isinstance(key, str) else tuple(key),
+    )
+
+
+def _problems(conn: psycopg.Connection, schema: str, table: str, ours: Columns) -> list[str]:
+    query = """
+        select
+            attname,
+            format_type(atttypid, atttypmod),
+            attnotnull and not atthasdef and attidentity = ''
+        from pg_attribute
+        where
+            attrelid = to_regclass(quote_ident(%s) || '.' || quote_ident(%s))
+            and attnum > 0
+            and not attisdropped
+        order by attnum
+    """
+    columns = conn.execute(query, [schema, table]).fetchall()
+    if not columns:
+        return []
+    missing = sorted(ours.needed - {name for name, *_ in columns})
+    problems = [
+        *(
+            f"column {name} is {kind}, not {ours.types[name]}"
+            for name, kind, _ in columns
+            if name in ours.types and kind != ours.types[name]
+        ),
+        *(
+            f"column {name} is NOT NULL without a default, and this project does not write it"
+            for name, _, must_be_written in columns
+            if must_be_written and name not in ours.filled
+        ),
+        *(f"there is no column {name}" for name in missing),
+    ]
+    if ours.key and not missing and not _is_unique(conn, schema, table, ours.key):
+        problems.append(f"no unique index on ({', '.join(ours.key)})")
+    return problems
+
+
+def _is_unique(conn: psycopg.Connection, schema: str, table: str, key: tuple[str, ...]) -> bool:
+    query = """
+        select array(
+            select cast(attname as text)
+            from pg_attribute
+            where attrelid = indrelid and attnum = any((cast(indkey as int2[]))[0:indnkeyatts - 1])
+            order by attname collate "C"
+        )
+        from pg_index
+        where
+            indrelid = to_regclass(quote_ident(%s) || '.' || quote_ident(%s))
+            and indisunique
+            and indisvalid
+            and indpred is null
+            and indexprs is null
+    """
+    found = conn.execute(query, [schema, table]).fetchall()
+    return any(columns == sorted(key) for (columns,) in found)
+
+
+def _is(conn: psycopg.Connection, condition: str, *values: str) -> bool:
+    row = conn.execute(f"select {condition}", values).fetchone()
     return bool(row and row[0])

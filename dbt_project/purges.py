@@ -1,4 +1,4 @@
-"""What a run would do to days whose events the source no longer has.
+"""What `--allow-purged` would do to days whose events the source no longer has.
 
 `macros/materialize.sql` keeps such days as they are, unless the var `allow_purged` is true.
 """
@@ -12,11 +12,12 @@ from psycopg import sql
 
 from dbt_project.database import only_row
 from dbt_project.jobs import ROLLUPS
+from dbt_project.messages import Failure, echo
 from dbt_project.window import MAX_DAYS, Window
 
 
-class PurgedKept(Exception):
-    """Nobody agreed to lose what cannot be computed again; nothing was run."""
+class PurgedKept(Failure):
+    """The user did not agree to lose what cannot be computed again; nothing was run."""
 
 
 def agree(
@@ -26,15 +27,15 @@ def agree(
     window: Window,
     yes: bool,
 ) -> None:
-    """Name what the jobs would do to purged days, and ask whether they may unless `yes` is given.
+    """Say what the jobs would do to purged days, and ask for consent unless `yes` is given.
 
     `schemas` are the source's and the rollups'. Asks nothing where there is nothing to lose.
     Raises PurgedKept when the answer is no, or when there is no terminal to ask at.
     """
-    told = _consequence(conn, *schemas, jobs, window)
-    if not told:
+    loss = _loss(conn, *schemas, jobs, window)
+    if not loss:
         return
-    click.echo(told, err=True)
+    echo(loss, err=True)
     if yes or (has_terminal() and click.confirm("Recompute them?", err=True)):
         return
     advice = "" if has_terminal() else " Add --yes to agree without a terminal."
@@ -45,32 +46,31 @@ def has_terminal() -> bool:
     return sys.stdin.isatty()
 
 
-def _consequence(
+def _loss(
     conn: psycopg.Connection, source: str, analytics: str, jobs: tuple[str, ...], window: Window
 ) -> str | None:
     first_day = _first_day(conn, source, window)
-    last = window.end.date() if first_day is None else first_day
-    losses: list[str] = []
+    end = min(first_day or window.end.date(), window.end.date())
+    rows_lost: list[str] = []
     days: set[date] = set()
-    for job in jobs:
-        table = ROLLUPS[job]
-        query = "select to_regclass(quote_ident(%s) || '.' || %s)"
-        if only_row(conn, query, [analytics, table])[0] is None:
+    for table in (ROLLUPS[job] for job in jobs):
+        exists = "select to_regclass(quote_ident(%s) || '.' || %s) is not null"
+        if not only_row(conn, exists, [analytics, table])[0]:
             continue
         counts = sql.SQL("select day, count(*) from {} where day >= %s and day < %s group by 1")
-        place = sql.Identifier(analytics, table)
-        values = [window.start.date(), min(last, window.end.date())]
-        rows: dict[date, int] = dict(conn.execute(counts.format(place), values).fetchall())
+        query = counts.format(sql.Identifier(analytics, table))
+        rows: dict[date, int] = dict(conn.execute(query, [window.start.date(), end]).fetchall())
         if rows:
-            losses.append(f"{sum(rows.values()):,} rows of {table}")
+            rows_lost.append(f"{sum(rows.values()):,} rows of {table}")
             days |= rows.keys()
-    if not losses:
+    if not days:
         return None
     begins = "The source has no valid event" + (f" before {first_day}" if first_day else "")
     return (
         f"{begins}. With --allow-purged this run recomputes {len(days)} days without any, from"
-        f" {min(days)} to {max(days)}, which have {', '.join(losses)}. Counts and rates become 0,"
-        " and rows of event names and of the funnel's variants go. They cannot be computed again."
+        f" {min(days)} to {max(days)}, which have {', '.join(rows_lost)}. Counts and rates become"
+        " 0, and rows of event names and of the funnel's variants go. They cannot be computed"
+        " again."
     )
 
 

@@ -1,26 +1,99 @@
-"""What a run says at its end, for people and for machines."""
+"""What a run shows while it works, and its summary for people and for machines."""
 
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from textwrap import indent
 from typing import Any
 
+import click
 import psycopg
 from psycopg import sql
 
+from dbt_project.messages import echo, one_line, printable
 from dbt_project.run_log import JobRun
 from dbt_project.window import Window, iso
 
-RUN_COLUMNS = (
-    "job",
-    "status",
-    "started (UTC)",
-    "seconds",
-    "window from",
-    "rows",
-    "ignored",
-    "error",
-)
+ENDED_WELL = ("success", "pass", "warn", "no-op")
 SUMMARY_COLUMNS = ("job", "result", "rows written", "seconds", "events ignored")
+
+
+@dataclass(frozen=True)
+class Step:
+    """A dbt node that starts (`status` is empty) or has ended."""
+
+    unique_id: str
+    name: str
+    kind: str
+    status: str = ""
+    seconds: float = 0.0
+    message: str = ""
+
+    def __str__(self) -> str:
+        good = self.status in ENDED_WELL
+        note = self.message if good and self.kind != "test" else "" if good else self.status
+        took = f"{self.seconds:.1f} s{', ' if note else ''}{note}"
+        return one_line(f"{'ok  ' if good else 'FAIL'} {self.kind:<5} {self.name} ({took})")
+
+
+@contextmanager
+def steps_shown() -> Iterator[Callable[[Step], None]]:
+    """Yield the function to call with each step: a live display on a terminal, else plain lines.
+
+    Everything goes to stderr.
+    """
+    if not sys.stderr.isatty():
+        yield lambda step: echo(str(step), err=True) if step.status else None
+        return
+    from rich.console import Console  # only where a person watches: it takes time to import
+    from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        waiting = progress.add_task("dbt starts")
+        tasks: dict[str, TaskID] = {}
+
+        def show(step: Step) -> None:
+            progress.update(waiting, visible=False)
+            if not step.status:
+                tasks[step.unique_id] = progress.add_task(f"{step.kind} {step.name}")
+                return
+            if step.unique_id in tasks:
+                progress.remove_task(tasks.pop(step.unique_id))
+            style = "green" if step.status in ENDED_WELL else "bold red"
+            progress.console.print(str(step), style=style, highlight=False, markup=False)
+
+        yield show
+
+
+@contextmanager
+def counted(label: str) -> Iterator[Callable[[int, int], None]]:
+    """Yield a function of (done, total) that shows on stderr how far something has come."""
+    with click.progressbar(length=1, label=label, file=sys.stderr) as bar:
+
+        def advance(done: int, total: int) -> None:
+            bar.length = max(total, 1)
+            bar.update(done - bar.pos)
+
+        yield advance
+
+
+def plan(window: Window, jobs: tuple[str, ...], as_json: bool) -> str:
+    """Return what `--dry-run` prints."""
+    plan = {
+        "jobs": list(jobs),
+        "as_of": iso(window.as_of),
+        "window_start": iso(window.start),
+        "window_end": iso(window.end),
+        "selectors": list(jobs),
+    }
+    if as_json:
+        return json.dumps(plan)
+    texts = {k: ", ".join(v) if isinstance(v, list) else v for k, v in plan.items()}
+    return "\n".join(f"{name:<13}{text}" for name, text in texts.items())
 
 
 def summary(window: Window, runs: list[JobRun]) -> dict[str, Any]:
@@ -55,7 +128,7 @@ def summary_markdown(window: Window, runs: list[JobRun]) -> str:
     aligned = ("---", "---", "---:", "---:", "---")
     rows = (SUMMARY_COLUMNS, aligned, *_summary_rows(runs))
     lines = [f"### {_heading(window)}", "", *(f"| {' | '.join(row)} |" for row in rows)]
-    # Indented, so that nothing in a message of the database's is taken for Markdown.
+    # Indented, so that nothing in a database's message counts as Markdown.
     quoted = [indent(problem, "    ") for problem in _problems(runs)]
     return "\n".join([*lines, *(f"\n{problem}" for problem in quoted), ""])
 
@@ -78,11 +151,16 @@ def _summary_rows(runs: list[JobRun]) -> list[tuple[str, ...]]:
 
 
 def _problems(runs: list[JobRun]) -> list[str]:
-    """Each failure once, though it may stand under several jobs."""
-    return list(dict.fromkeys(error for run in runs for error in run.errors))
+    """Return each error once, though several jobs may have it."""
+    return list(dict.fromkeys(printable(error) for run in runs for error in run.errors))
 
 
-def runs_text(rows: list[dict[str, Any]]) -> str:
+def runs_listed(rows: list[dict[str, Any]], as_json: bool) -> str:
+    """Return rows of the run log as JSON, or as a table for people."""
+    if as_json:
+        return json.dumps(
+            rows, default=lambda value: iso(value) if isinstance(value, datetime) else str(value)
+        )
     if not rows:
         return "No run yet."
     cells: list[tuple[str, ...]] = [
@@ -127,6 +205,7 @@ def latest_days(conn: psycopg.Connection, schema: str, days: int = 7) -> str:
 
 def table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     """Return aligned columns, numbers to the right."""
+    rows = [tuple(map(one_line, row)) for row in rows]
     widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
     numeric = [
         all(row[i].replace(",", "").replace(".", "").isdigit() for row in rows if row[i])

@@ -1,7 +1,8 @@
-"""The run log `rollup_runs`: which runs of which jobs there are, and how they ended.
+"""The run log `rollup_runs`, and the lock that a run of a job holds.
 
-A run holds one transaction open from its start to its end, and in it a lock per job. A row that
-says RUNNING while nobody holds its lock is what a killed run left behind.
+A run keeps one transaction open from its start to its end, and in it an advisory lock per job. The
+lock works through a transaction-mode pooler, and ends with the process whatever ends it. A row that
+says RUNNING while its lock is free is what a killed run left behind.
 """
 
 import os
@@ -19,24 +20,31 @@ from psycopg import sql
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
-from dbt_project import locks
-from dbt_project.database import DatabaseError, Statement, connect, only_row
+from dbt_project.database import SERVER_TIMEOUTS, DatabaseError, Statement, connect, only_row
+from dbt_project.messages import HELD, Failure
 from dbt_project.window import Window
 
 ORPHANED = "The process was killed or lost its connection; the next run found that out."
 PATIENCE_S = 2.0
 DDL = Path(__file__).with_name("run_log.sql")
+# What a run writes when it starts.
+STARTED = ("id", "job_name", "status", "window_start", "window_end", "as_of", "holder")
+LOCK_KEY = "hashtextextended(%s, 0)"
+# As a number, since psycopg reads no DateStyle but ISO.
+SESSION = "pid, extract(epoch from backend_start)"
 
 
-class JobHeld(Exception):
-    """Another run has the job; the message says who, and since when."""
+class JobHeld(Failure):
+    """Another run holds the lock of the job; the message names it, and says since when."""
+
+    status = HELD
 
 
 @dataclass
 class JobRun:
-    """What is known about one run of one job. The counts are of rows and of events.
+    """One run of one job. `rows_written` counts rows, `ignored` events by rule.
 
-    `lasting` says that one of the errors would be met again by the same work.
+    `permanent` says that one of the errors would not be gone with a retry.
     """
 
     job_name: str
@@ -45,7 +53,7 @@ class JobRun:
     rows_written: int = 0
     ignored: dict[str, int] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
-    lasting: bool = False
+    permanent: bool = False
     seconds: float = 0.0
     invocation_id: str | None = None
 
@@ -55,7 +63,7 @@ class JobRun:
 
     @property
     def is_transient(self) -> bool:
-        return not (self.ok or self.lasting)
+        return not (self.ok or self.permanent)
 
     @property
     def ignored_count(self) -> int:
@@ -64,30 +72,37 @@ class JobRun:
 
 def create(conn: psycopg.Connection, schema: str) -> None:
     """Create the schema and the run log, or what they lack. `conn` must be in autocommit."""
-    if _is_complete(conn, schema):
-        return
-    with conn.transaction():
-        # The lock goes before everything else in the transaction. What was read in it before
-        # the wait stays in a cache, from which a schema made since is missing.
-        locks.lock_creation(conn, schema)
-        for statement in missing(conn, schema):
-            conn.execute(statement)
+    if missing(conn, schema):
+        with conn.transaction():
+            lock_creation(conn, schema)
+            for statement in missing(conn, schema):
+                conn.execute(statement)
+
+
+def lock_creation(conn: psycopg.Connection, schema: str) -> None:
+    """Wait until no other transaction creates tables in `schema`: two first runs may coincide.
+
+    Must be the first statement of its transaction: what was read before the wait is cached, and
+    lacks a schema that was created meanwhile.
+    """
+    conn.execute(f"select pg_advisory_xact_lock({LOCK_KEY})", [_key(schema, "create")])
 
 
 def missing(conn: psycopg.Connection, schema: str) -> list[Statement]:
-    """Return what one transaction has to execute to create what `create` does; often nothing."""
+    """Return the statements that create what the schema and the run log lack."""
     if _is_complete(conn, schema):
         return []
     name = sql.Identifier(schema)
-    there = only_row(conn, "select to_regnamespace(quote_ident(%s))", [schema])[0]
+    # "create schema if not exists" needs the right to create one even where it exists.
+    exists = only_row(conn, "select to_regnamespace(quote_ident(%s))", [schema])[0]
     return [
-        *([] if there else [sql.SQL("create schema {}").format(name)]),
+        *([] if exists else [sql.SQL("create schema {}").format(name)]),
         sql.SQL(DDL.read_text().strip().removesuffix(";")).format(schema=name),
     ]
 
 
 def _is_complete(conn: psycopg.Connection, schema: str) -> bool:
-    # Not information_schema, which hides what the role may not touch.
+    # Not information_schema, which hides what the role may not use.
     query = """
         select count(*) = 1
         from pg_attribute
@@ -103,19 +118,19 @@ def _is_complete(conn: psycopg.Connection, schema: str) -> bool:
 def held(
     conninfo: str, conn: psycopg.Connection, schema: str, jobs: Collection[str], window: Window
 ) -> Iterator[list[JobRun]]:
-    """Hold the jobs' locks, log them as RUNNING, and log how they ended on the way out.
+    """Hold the jobs' locks, log them as RUNNING, and log at the end how they ended.
 
-    Yields one JobRun per job for the caller to fill in. An exception that leaves the block
-    fails every job that had not failed yet. Raises JobHeld, with nothing logged, when another
-    run has one of the jobs. `conn` must be in autocommit.
+    Yields one JobRun per job for the caller to fill in. An exception that leaves the block fails
+    every job that has no error yet. Raises JobHeld, with nothing logged, when another run holds
+    one of the locks. `conn` must be in autocommit.
     """
     with closing(connect(conninfo)) as lock:
-        session = locks.stay_open(lock)
+        session = _keep_open(lock)
         for job in jobs:
             _lock(lock, schema, job)
         fail_orphans(conn, schema, mine=jobs)
         runs: list[JobRun] = []
-        # What a run is taken for that ends before anything is known of it.
+        # How a run counts that ends before anything else is known.
         problem: BaseException | None = KeyboardInterrupt()
         try:
             for job in jobs:
@@ -132,8 +147,8 @@ def held(
             try:
                 _finish(conninfo, conn, schema, runs, session)
             finally:
-                # Closing the connection would free the jobs too, but a moment after this run has
-                # ended. Where the network is gone nothing would answer.
+                # Closing the connection would free the jobs too, but only a moment after this run
+                # has ended. Where the network is gone there is no answer to wait for.
                 if not conn.closed:
                     with suppress(psycopg.Error):
                         lock.rollback()
@@ -146,11 +161,10 @@ def _reason(error: BaseException) -> str:
 
 
 def fail_orphans(conn: psycopg.Connection, schema: str, mine: Collection[str] = ()) -> None:
-    """Log the runs that a dead process left RUNNING as FAILED, of whatever job they are.
+    """Log as FAILED the runs, of any job, that say RUNNING while no process holds their lock.
 
-    A run is on record only while its lock is held, so one that was on record before nobody held
-    its lock is dead. The caller holds the locks of `mine`. No lock is taken to find out, for a
-    run that starts at that moment would be refused it.
+    The caller holds the locks of `mine`. The row is read before the lock, since a run has its lock
+    before its row. Takes no lock to find out: a run that starts at that moment would be refused.
     """
     running = sql.SQL("select id, job_name from {} where status = 'RUNNING'")
     orphaned = sql.SQL(
@@ -158,28 +172,65 @@ def fail_orphans(conn: psycopg.Connection, schema: str, mine: Collection[str] = 
         " where id = %s and status = 'RUNNING'"
     )
     for run, job in conn.execute(running.format(_table(schema))).fetchall():
-        if job in mine or not locks.is_locked(conn, schema, job):
+        if job in mine or not is_locked(conn, schema, job):
             conn.execute(orphaned.format(_table(schema)), [ORPHANED, run])
 
 
-def _lock(lock: psycopg.Connection, schema: str, job: str) -> None:
-    """Take the lock of a job. Raises JobHeld, which tells who has it.
+def _keep_open(lock: psycopg.Connection) -> tuple[int, Any]:
+    """Let a transaction idle without limit, but end it when its client is gone.
 
-    Asks over the same connection. With another one, runs that meet in a pooler could have all
-    of its connections and each wait for one more.
+    Returns what identifies its session: the process's number, and when it began.
     """
-    patience = time.monotonic() + PATIENCE_S
-    while not locks.try_lock(lock, schema, job):
-        who = _holder(lock, schema, job)
-        # A run is on record a moment after it has the lock, if it is not refused another one.
-        if who or time.monotonic() > patience:
-            who = who or "a run that just started"
-            raise JobHeld(f"Job {job} is already running: {who}. Wait for it to end, or stop it.")
+    limits = {"idle_in_transaction_session_timeout": "0", "transaction_timeout": "0"}
+    settings = limits | SERVER_TIMEOUTS
+    # From pg_settings, since a version of PostgreSQL may lack one of them.
+    query = (
+        "select set_config(name, (%s::jsonb) ->> name, true) from pg_settings where name = any(%s)"
+    )
+    lock.execute(query, [Jsonb(settings), list(settings)])
+    query = f"select {SESSION} from pg_stat_activity where pid = pg_backend_pid()"
+    return only_row(lock, query)
+
+
+def _lock(lock: psycopg.Connection, schema: str, job: str) -> None:
+    """Take the lock of a job until the transaction ends. Raises JobHeld.
+
+    Asks for the holder over the same connection. With another one, runs that meet in a pooler
+    could take all of its connections and each wait for one more.
+    """
+    deadline = time.monotonic() + PATIENCE_S
+    query = f"select pg_try_advisory_xact_lock({LOCK_KEY})"
+    while not only_row(lock, query, [_key(schema, job)])[0]:
+        holder = _holder(lock, schema, job)
+        # A run's row appears a moment after its lock, unless it is refused the lock of another job.
+        if holder or time.monotonic() > deadline:
+            holder = holder or "a run that just started"
+            raise JobHeld(
+                f"Job {job} is already running: {holder}. Wait for it to end, or stop it."
+            )
         time.sleep(0.02)
 
 
+def is_locked(conn: psycopg.Connection, schema: str, job: str) -> bool:
+    """Return whether any process holds the lock of a job, without taking it."""
+    query = f"""
+        select count(*) > 0
+        from pg_locks
+        where
+            locktype = 'advisory'
+            and database = (select oid from pg_database where datname = current_database())
+            and objsubid = 1
+            and cast(classid as bigint) << 32 | cast(objid as bigint) = {LOCK_KEY}
+    """
+    return only_row(conn, query, [_key(schema, job)])[0]
+
+
+def _key(schema: str, name: str) -> str:
+    return f"{schema}:{name}"
+
+
 def _holder(conn: psycopg.Connection, schema: str, job: str) -> str | None:
-    """Return who runs the job, and since when, as far as the log knows."""
+    """Return which process runs the job, and since when, as far as the log knows."""
     query = sql.SQL(
         "select holder, to_char(started_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS') from {}"
         " where job_name = %s and status = 'RUNNING' order by started_at desc limit 1"
@@ -189,14 +240,16 @@ def _holder(conn: psycopg.Connection, schema: str, job: str) -> str | None:
 
 
 def _start(conn: psycopg.Connection, schema: str, job: str, window: Window) -> JobRun:
-    query = sql.SQL(
-        "insert into {} (id, job_name, status, window_start, window_end, as_of, holder)"
-        " values (%s, %s, 'RUNNING', %s, %s, %s, %s)"
-    ).format(_table(schema))
     # The id is made here because a table that came from another system may have no default.
     run = JobRun(job, str(uuid4()))
     holder = f"process {os.getpid()} on {socket.gethostname()}"
-    conn.execute(query, [run.id, job, window.start, window.end, window.as_of, holder])
+    values = (run.id, job, "RUNNING", window.start, window.end, window.as_of, holder)
+    query = sql.SQL("insert into {} ({}) values ({})").format(
+        _table(schema),
+        sql.SQL(", ").join(map(sql.Identifier, STARTED)),
+        sql.SQL(", ").join([sql.Placeholder()] * len(values)),
+    )
+    conn.execute(query, values)
     return run
 
 
@@ -205,7 +258,7 @@ def _finish(
     conn: psycopg.Connection,
     schema: str,
     runs: list[JobRun],
-    session: locks.Session,
+    session: tuple[int, Any],
 ) -> None:
     update = sql.SQL(
         "update {} set status = %s, finished_at = clock_timestamp(), rows_written = %s,"
@@ -226,11 +279,16 @@ def _finish(
     ]
     try:
         written = _write(conn, update, values)
+    except psycopg.errors.QueryCanceled:
+        raise  # the server is there, and a setting of the role does not let it finish
     except psycopg.OperationalError:
         # The server went away in the meantime; perhaps it is back.
         with connect(conninfo, autocommit=True) as fresh:
             written = _write(fresh, update, values)
-            locks.end(fresh, session)  # or it would keep out the next run
+            # The lock's session may not know yet that its client is gone, and would keep out the
+            # next run.
+            end = "select pg_terminate_backend(pid) from pg_stat_activity where"
+            fresh.execute(f"{end} ({SESSION}) = (%s, %s)", session)
     if written < len(runs):
         raise DatabaseError(
             "This run lost its lock and another run took over; see `python cli.py runs`."
@@ -249,7 +307,7 @@ def recent(conn: psycopg.Connection, schema: str, limit: int) -> list[dict[str, 
     fail_orphans(conn, schema)
     query = sql.SQL("select * from {} order by started_at desc, job_name limit %s")
     with conn.transaction(), conn.cursor(row_factory=dict_row) as cursor:
-        # psycopg reads no other style; `set local` because a pooler may stand in between.
+        # psycopg reads no other style; `set local` because of poolers.
         cursor.execute("set local datestyle = 'ISO'")
         return cursor.execute(query.format(_table(schema)), [limit]).fetchall()
 

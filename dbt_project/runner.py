@@ -1,47 +1,111 @@
-"""Runs dbt in this process and turns its events and results into job runs."""
+"""Runs jobs: calls dbt in this process, turns its results into job runs, and retries."""
 
+import atexit
+import gc
 import json
 import os
 import tempfile
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from dbt_project import ROOT, cancelling
-from dbt_project.database import TIMEOUTS
-from dbt_project.embedded import folder, private_folder
-from dbt_project.jobs import ACROSS, ROLLUPS, jobs_of, selection
+import psycopg
+
+from dbt_project import ROOT, embedded, preflight, purges, retry, run_log, signals
+from dbt_project.database import TIMEOUTS, analytics_schema, connect, dbt_environment, source_schema
+from dbt_project.jobs import ACROSS, JOBS, ROLLUPS, jobs_of, selection
+from dbt_project.messages import Failure, echo
+from dbt_project.report import ENDED_WELL, Step, steps_shown
 from dbt_project.run_log import JobRun
-from dbt_project.transient import is_transient
 from dbt_project.window import Window
 
 QUIET = ("--log-level", "none", "--log-level-file", "debug", "--no-version-check")
 IGNORED = "ignored_events: "
-ENDED_WELL = ("success", "pass", "warn", "no-op")
-# What is skipped has something above it that failed, and that is the error to tell.
+# What is skipped depends on a node that failed, and that one's error is reported.
 SKIPPED = "skipped"
 SERVICE = "analytics_rollups"
 # The events that carry the traceback of a node's failure.
 TRACED = ("CatchableExceptionOnRun", "NodeConnectionReleaseError")
 
 
-class DbtFailed(Exception):
+class DbtFailed(Failure):
     """dbt could not even begin; the message is dbt's own."""
 
 
-@dataclass(frozen=True)
-class Step:
-    """A dbt node that starts (`status` is empty) or has ended."""
+def run_jobs(
+    conninfo: str,
+    window: Window,
+    jobs: tuple[str, ...],
+    *,
+    allow_purged: bool = False,
+    yes: bool = False,
+) -> list[JobRun]:
+    """Run the jobs; return the last run of each, in the order of `jobs`.
 
-    unique_id: str
-    name: str
-    kind: str
-    status: str = ""
-    seconds: float = 0.0
-    message: str = ""
+    Running a job twice changes nothing, so the jobs that failed by nothing but transient failures
+    are run again as a whole, each time with its own row in the run log. `allow_purged` also
+    recomputes days that the source lost, after a question unless `yes`. Raises Failure or
+    psycopg.Error when the jobs could not be run at all.
+    """
+    # dbt creates very many objects that live as long as this process, which is short.
+    gc.disable()
+    atexit.register(gc.freeze)
+    schemas = source_schema(), analytics_schema()
+    if allow_purged:
+        with signals.interruptible(), closing(connect(conninfo, autocommit=True)) as conn:
+            preflight.check(conn, *schemas)
+            purges.agree(conn, schemas, jobs, window, yes)
+    last: dict[str, JobRun] = {}
+    for wait in (*retry.WAITS_S, None):
+        # The last of the jobs to succeed completes the tables that some tests compare.
+        across = all(job in jobs or (job in last and last[job].ok) for job in JOBS)
+        try:
+            runs = _attempt(conninfo, schemas, window, jobs, across, allow_purged)
+        except psycopg.Error as error:
+            if wait is None or not retry.is_transient(error):
+                raise
+            reason = str(error)
+        else:
+            last |= {run.job_name: run for run in runs}
+            failed = [run for run in runs if run.is_transient]
+            if wait is None or not failed:
+                break
+            jobs = tuple(run.job_name for run in failed)
+            reason = failed[0].errors[0]
+        reason = " ".join(reason.partition("SQL:")[0].split()).rstrip(".")
+        echo(f"{reason}. Trying {', '.join(jobs)} again in {wait} s.", err=True)
+        with signals.interruptible():
+            time.sleep(wait)
+    return list(last.values())
+
+
+def _attempt(
+    conninfo: str,
+    schemas: tuple[str, str],
+    window: Window,
+    jobs: tuple[str, ...],
+    across: bool,
+    allow_purged: bool,
+) -> list[JobRun]:
+    source, analytics = schemas
+    with signals.interruptible():
+        conn = connect(conninfo, autocommit=True)
+    with closing(conn):
+        with signals.interruptible():
+            preflight.check(conn, source, analytics)
+            run_log.create(conn, analytics)
+        with (
+            run_log.held(conninfo, conn, analytics, jobs, window) as runs,
+            steps_shown() as on_step,
+            signals.interruptible(),
+        ):
+            environment = dbt_environment(conn)
+            build(runs, window, environment, on_step, across=across, allow_purged=allow_purged)
+    return runs
 
 
 def dbt(arguments: Iterable[str], environment: Mapping[str, str], **options: Any) -> Any:
@@ -51,13 +115,10 @@ def dbt(arguments: Iterable[str], environment: Mapping[str, str], **options: Any
     """
     from dbt.cli.main import dbtRunner  # takes a second to import
 
-    cancelling.install()
-    profiles = folder() / "profiles"
-    # Who could change the profile could have the password sent to a server of their own.
-    for path in (folder(), profiles):
-        private_folder(path)
+    signals.let_dbt_cancel()
+    profiles = embedded.profiles()
     _put(profiles / "profiles.yml", (ROOT / "profiles.yml.example").read_text())
-    # A profile has no words for these, and neither has libpq's environment.
+    # Neither a profile nor libpq's environment can set these.
     timeouts = [f"{name}={value}" for name, value in TIMEOUTS.items()]
     _put(profiles / "pg_service.conf", "\n".join((f"[{SERVICE}]", *timeouts, "")))
     places = {"DBT_PROJECT_DIR": str(ROOT), "DBT_PROFILES_DIR": str(profiles)}
@@ -78,10 +139,9 @@ def build(
 ) -> None:
     """Build the models of the jobs in `runs` and test them; fill in what came of each.
 
-    `allow_purged` gives up the rows of days that the source no longer has. With `across` the
-    tests that compare jobs run too, where dbt would leave them out because another job that they
-    read is not among these. Raises DbtFailed when nothing was run, KeyboardInterrupt when the user
-    stopped it.
+    With `across` the tests that compare jobs run too, where dbt would leave them out because
+    another job that they read is not among these. Raises DbtFailed when nothing was run,
+    KeyboardInterrupt when the user stopped it.
     """
     jobs = tuple(run.job_name for run in runs)
     parsed = dbt(["parse", "--no-write-json", *QUIET], environment)
@@ -109,19 +169,11 @@ def build(
         "window_days": window.days,
         "allow_purged": allow_purged,
     }
-    # The manifest is handed on because dbt parses everything anew when --vars differ.
+    selected = [*selection(jobs), *([ACROSS] if across else [])]
+    command = ["build", "--select", *selected, "--exclude-resource-type", "unit_test"]
+    # Hand the manifest on: dbt parses the whole project again when --vars differ.
     outcome = dbt(
-        [
-            "build",
-            "--select",
-            *selection(jobs),
-            *([ACROSS] if across else []),
-            "--exclude-resource-type",
-            "unit_test",
-            "--vars",
-            json.dumps(variables),
-            *QUIET,
-        ],
+        [*command, "--vars", json.dumps(variables), *QUIET],
         environment,
         manifest=parsed.result,
         callbacks=[on_event],
@@ -129,14 +181,14 @@ def build(
     for node, result in ended:
         _record(node, result, runs, traces[node.unique_id])
     for run in runs:
-        # dbt calls a selection that matches nothing a success, and has no results to show for
-        # what stopped it as a whole.
+        # dbt calls a selection that matches nothing a success, and has no results where it was
+        # stopped as a whole.
         if outcome.exception and run.ok:
             run.errors.append(str(outcome.exception) or type(outcome.exception).__name__)
-            run.lasting = not is_transient(outcome.exception)
+            run.permanent = not retry.is_transient(outcome.exception)
         elif not run.rollup_ended and run.ok:
             run.errors.append(f"dbt did not build {ROLLUPS[run.job_name]}.")
-            run.lasting = True
+            run.permanent = True
 
 
 def _record(node: Any, result: Any, runs: list[JobRun], trace: str) -> None:
@@ -151,17 +203,15 @@ def _record(node: Any, result: Any, runs: list[JobRun], trace: str) -> None:
             run.rows_written = int(dict(result.adapter_response).get("rows_affected", 0))
         if result.status not in (*ENDED_WELL, SKIPPED):
             run.errors.append(_problem(node, result))
-            run.lasting |= not is_transient(trace)
+            run.permanent |= not retry.is_transient(trace)
 
 
 def _step(info: Any, result: Any = None) -> Step:
-    return Step(
-        info.unique_id,
-        info.node_name,
-        info.resource_type,
-        status=info.node_status if result else "",
-        seconds=result.execution_time if result else 0.0,
-        message=result.message if result else "",
+    step = Step(info.unique_id, info.node_name, info.resource_type)
+    if result is None:
+        return step
+    return replace(
+        step, status=info.node_status, seconds=result.execution_time, message=result.message
     )
 
 

@@ -24,7 +24,7 @@ from psycopg import sql
 from xdist.scheduler import LoadScopeScheduling
 
 from cli import cli as command_line
-from dbt_project import runner, transient
+from dbt_project import retry, runner
 from dbt_project.source import create_source_tables
 
 pytest_plugins = ["api_fixtures"]  # of the whole session, so that their databases are made once
@@ -37,7 +37,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # dbt opens its log anew for every command, and leaves the old one to the garbage collector.
+    # dbt reopens its log for every command, and leaves the old one to the garbage collector.
     config.addinivalue_line("filterwarnings", "ignore:unclosed file .*dbt.log:ResourceWarning")
 
 
@@ -100,7 +100,7 @@ def _settings(scratch) -> Iterator[None]:
         patch.setenv("DBT_WRITE_JSON", "false")  # nobody reads what takes a fifth of a run to write
         quiet = ["none" if word == "debug" else word for word in runner.QUIET]
         patch.setattr(runner, "QUIET", quiet)  # nobody reads the log
-        patch.setattr(transient, "WAITS_S", (0.01,) * 3)
+        patch.setattr(retry, "WAITS_S", (0.01,) * 3)
         # For the sake of a log line nobody sees, dbt walks the stack 50 times in every run. Below
         # pytest the stack is so deep that this took a third of the time.
         patch.setattr(BehaviorFlagRendered, "_default_source", staticmethod(lambda: "dbt"))

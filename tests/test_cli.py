@@ -11,7 +11,7 @@ import pytest
 import tables
 from tables import GUARDED, NOW, image
 
-from dbt_project import demo, runner
+from dbt_project import demo, preflight, runner
 from dbt_project.database import TIMEOUTS, DatabaseError, connect, parse_url
 from dbt_project.source import create_source_tables
 
@@ -325,7 +325,7 @@ def test_a_model_that_fails_fails_its_job_alone_and_keeps_its_table(source, run,
     assert "FAIL model funnel_rollups" in text.stderr and "division by zero" in text.stdout
 
 
-def test_a_test_that_fails_fails_its_job(source, run):
+def test_a_test_that_fails_fails_its_job(source, run, monkeypatch):
     source.event("2026-11-22 10:00")
     run("--job", "daily")
     source.do("""
@@ -336,6 +336,7 @@ def test_a_test_that_fails_fails_its_job(source, run):
         create trigger spoil before insert or update on analytics.daily_metric_rollups
         for each row when (new.metric_name = 'ingestion_lag_p95') execute function spoil()
     """)
+    monkeypatch.setattr(preflight, "check_code", lambda *_: None)  # which refuses triggers
     outcome = run("--job", "daily", "--job", "funnel")
     assert outcome.exit_code == 1
     assert outcome.of_jobs("status") == {"daily": "FAILED", "funnel": "SUCCESS"}
@@ -346,9 +347,44 @@ def test_a_test_that_fails_fails_its_job(source, run):
     assert logged == [("\n\n".join(outcome.of_jobs("errors")["daily"]),)]
 
 
+def test_control_characters_reach_neither_the_terminal_nor_the_page(source, cli, tmp_path):
+    evil = "\x1b]0;title\x07\r\x9b2J\u202e\u2028"
+    source.event(NOW, "workout_started", evil)
+    source.do("alter table event_logs rename to raw")
+    source.do("""
+        create view event_logs as
+        select
+            id, anonymous_user_id, event_name, occurred_at, received_at,
+            to_jsonb(cast(anonymous_user_id as integer)) as experiment_map
+        from raw
+    """)
+    page = tmp_path / "page.md"
+    outcomes = [
+        cli("--as-of", NOW, "--job", "funnel", "--summary-file", page),
+        cli("runs"),
+        cli("init", "--writer", evil),
+    ]
+    assert [outcome.exit_code for outcome in outcomes] == [1, 0, 1]
+    printed = [*(out.stdout + out.stderr for out in outcomes), page.read_text()]
+    assert [r"\x1b]0;title\x07" in text for text in printed] == [True, False, True, True]
+    for text in printed:
+        assert not {letter for letter in evil if not letter.isprintable()} & set(text)
+
+
+def test_a_statement_timeout_is_told_as_one(source, run, cli, monkeypatch, database_url):
+    assert run("--job", "daily").exit_code == 0
+    monkeypatch.setenv("PGOPTIONS", "-c statement_timeout=200ms")
+    with psycopg.connect(database_url, options="") as conn:
+        conn.execute("lock table analytics.rollup_runs")
+        outcome = run("--job", "daily")
+    told = "canceling statement due to statement timeout. Raise statement_timeout of the role"
+    assert outcome.exit_code == 1 and told in outcome.summary["error"]
+    assert outcome.stderr.count("\n") == 1  # nothing was tried again
+
+
 def test_a_seed_that_fails_fails_its_job(source, run):
     source.do("create schema analytics")
-    source.do("create view analytics.funnel_steps as select 1 as funnel_name")
+    source.do("create table analytics.funnel_steps (funnel_name text)")
     outcome = run("--job", "funnel", "--job", "experiment")
     assert outcome.exit_code == 1
     assert outcome.of_jobs("status") == {"experiment": "SUCCESS", "funnel": "FAILED"}

@@ -7,11 +7,17 @@ import shutil
 import subprocess
 import sys
 
+import psycopg
 import pytest
 import tables
+import throwaway
+import yaml
 from pathspec import PathSpec
 
+from api import create_app
+from api.settings import Settings
 from dbt_project import ROOT
+from dbt_project.database import parse_url
 
 IGNORED = PathSpec.from_lines("gitwildmatch", (ROOT / ".dockerignore").read_text().splitlines())
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
@@ -54,6 +60,51 @@ def test_the_health_check_asks_the_api(image, live):
             subprocess.run([sys.executable, "-c", code], stderr=subprocess.DEVNULL).returncode
             == status
         )
+
+
+@pytest.fixture
+def composed(database_url, maintenance):
+    """The database that compose.yaml brings; return the URLs of its services."""
+    services = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
+    maintenance.execute("select pg_advisory_lock(hashtext('compose'))")
+    passwords = {"WRITER_PASSWORD": tables.PASSWORD, "READER_PASSWORD": "other"}
+    subprocess.run(
+        [throwaway.psql(), "-v", "ON_ERROR_STOP=1", "-d", database_url, "-f", ROOT / "compose.sql"],
+        env={**os.environ, **passwords},
+        check=True,
+    )
+    roles = {
+        name: psycopg.conninfo.conninfo_to_dict(services[name]["environment"]["DATABASE_URL"])[
+            "user"
+        ]
+        for name in ("rollup", "api")
+    }
+    yield {name: tables.url_of(database_url, user=role) for name, role in roles.items()}
+    with psycopg.connect(database_url, autocommit=True) as conn:
+        for role in roles.values():
+            conn.execute(f"drop owned by {role} cascade; drop role {role}")
+    maintenance.execute("select pg_advisory_unlock(hashtext('compose'))")
+
+
+def test_the_roles_of_the_compose_file_do_their_work_and_no_more(
+    composed, cli, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("DATABASE_URL", composed["rollup"])
+    file = tmp_path / "events.csv"
+    file.write_text("user,event,occurred_at\nu,app_opened,2026-11-23T10:00:00Z\n")
+    for command in (("load", file), ("--as-of", tables.NOW, "--job", "daily")):
+        outcome = cli(*command)
+        assert outcome.exit_code == 0, outcome.stdout + outcome.stderr
+    app = create_app(Settings(parse_url(composed["api"]), token="t"))
+    answer = app.test_client().get("/v1/runs", headers={"x-dashboard-token": "t"})
+    assert answer.status_code == 200 and answer.text.count('"SUCCESS"') == 1
+    app.extensions["database"].close()
+    for refused in ("select * from event_logs", "delete from analytics.rollup_runs"):
+        with (
+            psycopg.connect(composed["api"]) as conn,
+            pytest.raises(psycopg.errors.InsufficientPrivilege),
+        ):
+            conn.execute(refused)
 
 
 @pytest.mark.parametrize(

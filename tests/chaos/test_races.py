@@ -8,7 +8,7 @@ import pytest
 from commands import assert_log_tells, assert_nothing_is_left, at_once, jobs
 from tables import NOW, differences, expected, stored
 
-from dbt_project import locks, run_log
+from dbt_project import run_log
 from dbt_project.database import connect, parse_url
 from dbt_project.window import Window
 
@@ -51,8 +51,8 @@ def test_a_job_is_free_as_soon_as_its_run_has_ended(source, database_url):
         run_log.create(conn, "analytics")
         for _ in range(50):
             with run_log.held(conninfo, conn, "analytics", ["daily"], WINDOW):
-                assert locks.is_locked(conn, "analytics", "daily")
-            assert not locks.is_locked(conn, "analytics", "daily")
+                assert run_log.is_locked(conn, "analytics", "daily")
+            assert not run_log.is_locked(conn, "analytics", "daily")
     assert_nothing_is_left(source.conn)
 
 

@@ -101,9 +101,9 @@ def pooler(server, folder):
 @pytest.mark.parametrize(
     ("query", "changes", "advice"),
     [
-        ("sslmode=disable", {}, "It may want TLS: put sslmode=require into DATABASE_URL."),
+        ("sslmode=disable", {}, "may require TLS: put sslmode=require into DATABASE_URL."),
         ("sslmode=verify-full&sslrootcert={wrong_ca}", {},
-         "sslrootcert must name the certificate of who signed the server's."),
+         "sslrootcert must name the certificate that signed the server's."),
         ("sslmode=verify-full&sslrootcert=/nowhere.crt", {}, "sslrootcert must name"),
         ("sslmode=verify-full&sslrootcert={ca}", {"host": "127.0.0.1"},
          "Write the host as the server's certificate has it."),

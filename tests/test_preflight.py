@@ -1,13 +1,14 @@
-"""Tables in our place that another system made, and those that only look like it."""
+"""Tables that a run refuses to write: of another system, of another role, or with its code."""
 
 import tables
+from tables import GUARDED
 
 CHANGES = {
     "alter table daily_metric_rollups alter day type timestamp(3)": (
         "daily_metric_rollups (column day is timestamp(3) without time zone, not date)"
     ),
     "delete from funnel_rollups; alter table funnel_rollups add id text not null": (
-        "funnel_rollups (column id must be filled and nobody does)"
+        "funnel_rollups (column id is NOT NULL without a default, and this project does not write"
     ),
     "alter table experiment_metric_rollups drop is_final": (
         "experiment_metric_rollups (there is no column is_final)"
@@ -23,6 +24,29 @@ CHANGES = {
     "alter table rollup_runs alter started_at type timestamp(3)": (
         "rollup_runs (column started_at is timestamp(3) without time zone, not timestamp with time"
     ),
+    # Whatever would run somebody's code with our rights.
+    "create trigger spy before insert on funnel_steps execute function public.spy_row()": (
+        "funnel_steps has the trigger spy"
+    ),
+    'create rule "spy\n\x1b" as on insert to funnel_rollups do also select public.spy()': (
+        r"funnel_rollups has the rule spy\n\x1b"
+    ),
+    "create policy spy on rollup_runs using (public.spy() > 0)": "rollup_runs has the policy spy",
+    "alter table rollup_runs alter rows_written set default public.spy()": (
+        "rollup_runs uses function public.spy(text)"
+    ),
+    "alter table experiment_catalog add check (public.spy() > 0) not valid": (
+        "experiment_catalog uses function public.spy(text)"
+    ),
+    "create index on daily_metric_rollups (public.spy(metric_name))": (
+        "daily_metric_rollups uses function public.spy(text)"
+    ),
+    "create domain spied int default public.spy(); alter table funnel_rollups add extra spied": (
+        "funnel_rollups uses type "
+    ),
+    "drop table funnel_steps; create view funnel_steps as select public.spy() as funnel_name": (
+        "funnel_steps is no table"
+    ),
     # None of these keeps a run from writing.
     """
         alter table daily_metric_rollups add extra int;
@@ -34,8 +58,14 @@ CHANGES = {
 }
 
 
-def test_a_run_knows_its_own_tables_from_others(source, run, monkeypatch):
+def test_a_run_knows_its_own_tables_from_others(source, run, cli, monkeypatch):
     source.event("2026-11-22 10:00")
+    source.do("""
+        create function public.spy(text default '') returns int language plpgsql immutable as
+        $$ begin return 1; end $$;
+        create function public.spy_row() returns trigger language plpgsql as
+        $$ begin return new; end $$
+    """)
     assert run().exit_code == 0
     for number, (change, told) in enumerate(CHANGES.items()):
         schema = f"copy_{number}"
@@ -52,7 +82,23 @@ def test_a_run_knows_its_own_tables_from_others(source, run, monkeypatch):
         outcome = run()
         if told:
             assert outcome.exit_code == 1 and told in outcome.summary["error"], change
+            assert outcome.stderr.count("\n") == 1
             query = f"select count(*) from {schema}.rollup_runs"
             assert source.conn.execute(query).fetchone() == (0,)
+            assert cli("runs").exit_code == (0 if "Another system" in outcome.stderr else 1), change
         else:
             assert outcome.exit_code == 0, outcome.stdout
+
+
+def test_tables_of_another_role_are_refused_however_many_rights_it_gave(
+    source, guarded, run, monkeypatch
+):
+    source.event("2026-11-22 10:00")
+    assert run().exit_code == 0
+    source.do(f"grant all on all tables in schema analytics to {GUARDED}")
+    monkeypatch.setenv("DATABASE_URL", guarded)
+    owner = source.conn.info.user
+    outcome = run()
+    assert outcome.exit_code == 1
+    assert f"In schema analytics daily_metric_rollups belongs to {owner}," in outcome.stderr
+    assert f"`init --writer {GUARDED}`" in outcome.stderr

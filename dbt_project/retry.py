@@ -1,7 +1,7 @@
-"""Which failures of the database pass by themselves, so that the same work is worth a retry.
+"""Which failures of the database are transient, so that a retry makes sense, and when to retry.
 
-Judged by what a traceback says, since that is all that dbt hands on. Both drivers name an
-exception after its SQLSTATE. Where there is none, the words are libpq's or the network's.
+dbt hands on no more than a traceback, so that is what is judged. Both drivers name an exception
+after its SQLSTATE. Where there is none, the words are libpq's or the network's.
 """
 
 import re
@@ -9,7 +9,7 @@ import traceback
 
 from psycopg import errors
 
-# Seconds before the second, third … attempt; after the last one there is no other.
+# Seconds before the second, third … attempt; there is none after the last one.
 WAITS_S = (1, 4, 10)
 
 SQLSTATES = (
@@ -36,7 +36,7 @@ BROKEN = re.compile(
 
 
 def is_transient(failure: BaseException | str) -> bool:
-    """Return whether an exception, or the traceback of one, is of the passing kind."""
+    """Return whether an exception, or the traceback of one, may be gone with the next attempt."""
     if isinstance(failure, BaseException):
         failure = "".join(traceback.format_exception(failure))
     for raised in RAISED.finditer(failure):
@@ -44,6 +44,6 @@ def is_transient(failure: BaseException | str) -> bool:
         if name in NAMES:
             return True
         if name in ("OperationalError", "InterfaceError", "DatabaseError"):
-            # The server's own word counts, even where another of its addresses was silent.
+            # What the server said counts, even where another of its addresses did not answer.
             return bool((REFUSED_FOR_NOW if "FATAL:" in rest else BROKEN).search(rest))
     return False

@@ -1,0 +1,79 @@
+"""Signals: defer SIGINT, SIGTERM and SIGHUP, and raise KeyboardInterrupt only where it is safe.
+
+A signal can arrive between any two instructions, and must not tear apart what writes the run log.
+"""
+
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+ENOUGH = 3  # so many signals end the process as they would without this module
+
+_received: list[int] = []
+_interruptible = False
+
+
+def defer() -> None:
+    """From here on let signals wait for a block that is interruptible."""
+    _received.clear()
+    for number in SIGNALS:
+        signal.signal(number, _handle)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Raise KeyboardInterrupt in the block when a signal arrives or has arrived before.
+
+    Raises it at the end too: dbt stops its work at Ctrl-C, but swallows the exception.
+    """
+    global _interruptible
+    before, _interruptible = _interruptible, True
+    try:
+        _raise_if_received()
+        yield
+    finally:
+        _interruptible = before
+        _raise_if_received()
+
+
+def _raise_if_received() -> None:
+    if _received:
+        raise KeyboardInterrupt
+
+
+def _handle(number: int, _: object) -> None:
+    _received.append(number)
+    if len(_received) >= ENOUGH:
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+    if _interruptible:
+        raise KeyboardInterrupt
+
+
+def let_dbt_cancel() -> None:
+    """Replace how dbt cancels running queries when it is interrupted.
+
+    dbt asks the server to terminate the backend whose number it was given on connecting. Behind a
+    pooler that number is made up: the queries go on, or somebody else's end. dbt has no setting for
+    it; `cancel` is what its adapters have to define.
+    """
+    from dbt.adapters.postgres.connections import PostgresConnectionManager
+
+    setattr(PostgresConnectionManager, "cancel", _cancel)  # noqa: B010  mypy forbids to assign it
+
+
+def _cancel(_: Any, connection: Any) -> None:
+    import psycopg2
+
+    with suppress(psycopg2.Error, OSError):
+        connection.handle.cancel()
+    # Its thread may be between two statements, and must not send the second one.
+    with (
+        suppress(psycopg2.Error, OSError),
+        socket.socket(fileno=os.dup(connection.handle.fileno())) as line,
+    ):
+        line.shutdown(socket.SHUT_RDWR)
