@@ -46,6 +46,9 @@ class Database:
             name="api",
         )
         self.preamble = (
+            # Or functions and operators of `public`, which the app's role may own, would run as
+            # the API's role. pg_temp is named because it would come first otherwise.
+            "set local search_path = pg_catalog, pg_temp;\n"
             f"set local statement_timeout = {int(settings.statement_timeout_s * 1000)};\n"
             "set local extra_float_digits = 1;\n"
             "set local work_mem = '32MB';\n"
