@@ -7,6 +7,7 @@ import sys
 import time
 import traceback
 from datetime import UTC, datetime
+from urllib.parse import quote
 from uuid import uuid4
 
 from flask import Flask, Response, current_app, g, has_request_context, request
@@ -32,13 +33,13 @@ class JsonLines(logging.Formatter):
             "time": iso(datetime.fromtimestamp(record.created, UTC)),
             "level": record.levelname,
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": _masked(record.getMessage()),
         }
         if has_request_context():
             line["request_id"] = g.get("request_id")
         line |= getattr(record, "fields", {})
         if record.exc_info:
-            line["traceback"] = "".join(traceback.format_exception(*record.exc_info))
+            line["traceback"] = _masked("".join(traceback.format_exception(*record.exc_info)))
         # ASCII, since what clients send may hold other line ends and a terminal's controls.
         return json.dumps(line)
 
@@ -95,9 +96,12 @@ def _request_id() -> str:
 
 def _masked(text: str | None) -> str | None:
     """Take the token out of what a client put into the wrong place."""
-    token = current_app.extensions["settings"].token
+    token = current_app.extensions["settings"].token if current_app else None
     if text and token:
-        # A header's bytes come as if they were Latin-1, a path's as the UTF-8 that they are.
-        for spelling in (token, token.encode().decode("latin-1")):
+        # A header's bytes come as if they were Latin-1, a path's as the UTF-8 that they are, and
+        # messages of errors quote them.
+        plain = (token, token.encode().decode("latin-1"))
+        spellings = {s for p in plain for s in (p, repr(p)[1:-1], quote(p))}
+        for spelling in sorted(spellings, key=len, reverse=True):
             text = text.replace(spelling, "***")
     return text

@@ -20,6 +20,10 @@ class Unavailable(Exception):
     """The database cannot answer now."""
 
 
+class TooSlow(Unavailable):
+    """A query took longer than the statement timeout."""
+
+
 class Database:
     """Connections that are opened when first needed, and again after the server was away.
 
@@ -123,5 +127,7 @@ class Database:
 def _failures() -> Iterator[None]:
     try:
         yield
+    except psycopg.errors.QueryCanceled as error:
+        raise TooSlow(str(error).strip()) from None
     except LOST as error:
         raise Unavailable(str(error).strip()) from None

@@ -3,10 +3,10 @@
 import logging
 from typing import ClassVar
 
-from flask import Flask, Response, jsonify
+from flask import Flask, Response, current_app, jsonify
 from werkzeug.exceptions import HTTPException
 
-from api.database import Unavailable
+from api.database import TooSlow, Unavailable
 
 RETRY_AFTER_S = 5
 MESSAGES = {
@@ -50,7 +50,14 @@ def init_app(app: Flask) -> None:
     @app.errorhandler(Unavailable)
     def unavailable(error: Unavailable) -> Response:
         log.warning("database unavailable: %s", error)
-        message = f"The database does not answer. Try again in {RETRY_AFTER_S} seconds."
+        if isinstance(error, TooSlow):
+            seconds = current_app.extensions["settings"].statement_timeout_s
+            message = (
+                f"The query took longer than {seconds:g} seconds and was cancelled. Ask for fewer"
+                " days, or set API_STATEMENT_TIMEOUT_S on the server to more seconds."
+            )
+        else:
+            message = f"The database does not answer. Try again in {RETRY_AFTER_S} seconds."
         return _answer(503, "Service Unavailable", message, {"Retry-After": str(RETRY_AFTER_S)})
 
     @app.errorhandler(HTTPException)

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from datetime import timedelta
@@ -13,7 +14,12 @@ from flask import Response, current_app
 from api.database import NOT_THERE_YET
 
 ROWS = 2000
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+# What a spreadsheet may take for a formula: a sign that begins one, also full-width or behind white
+# space, and tabs and line breaks, behind which some programs begin a new cell.
+SIGNS = "=+@-\N{FULLWIDTH EQUALS SIGN}\N{FULLWIDTH PLUS SIGN}\N{FULLWIDTH COMMERCIAL AT}" + (
+    "\N{FULLWIDTH HYPHEN-MINUS}"
+)
+FORMULA = re.compile(rf"[\t\r\n]|[\s\ufeff\u200b]*[{re.escape(SIGNS)}]")
 
 
 def respond(name: str, values: Mapping[str, Any]) -> Response:
@@ -55,6 +61,6 @@ def _blocks(cursor: psycopg.ServerCursor, rows: list[tuple[Any, ...]]) -> Iterat
 def _safe(cell: Any, is_number: bool) -> Any:
     if isinstance(cell, bool):
         return "true" if cell else "false"
-    if isinstance(cell, str) and not is_number and cell.startswith(FORMULA_STARTS):
+    if isinstance(cell, str) and not is_number and FORMULA.match(cell):
         return f"'{cell}"
     return cell

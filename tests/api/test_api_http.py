@@ -5,9 +5,11 @@ import io
 import json
 import logging
 import re
+from urllib.parse import quote
 
 import pytest
 from api_helpers import TOKEN, fetch, is_error
+from flask import request
 
 from api.access_log import JsonLines
 
@@ -171,6 +173,19 @@ def test_no_line_holds_a_token(api_client, api_conninfo, log):
         {k: v for k, v in line.items() if k != "request_id"} for line in log()
     ])  # fmt: skip
     assert "t0ken" not in {line["request_id"] for line in log()}
+
+
+@pytest.mark.parametrize("token", ["t0ken", "tö'ken\\"])
+def test_no_traceback_holds_a_token(api_client, api_conninfo, log, token, monkeypatch):
+    client = api_client(api_conninfo, token=token)
+
+    def fail(path):
+        raise OSError(36, "File name too long", path)
+
+    monkeypatch.setattr(client.application, "dispatch_request", lambda: fail(request.path))
+    assert is_error(fetch(client, f"/static/{quote(token)}"), 500, "Internal Server Error")
+    error, _ = log()
+    assert re.search("""['"]/static/\\*{3}['"]\n$""", error["traceback"])
 
 
 def test_what_goes_wrong_inside_is_told_to_the_log_only(api_client, api_conninfo, log):
