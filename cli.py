@@ -185,20 +185,15 @@ def load(file):
 
 
 @cli.command()
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address, or unix:/path.")
 @click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True)
-@click.option(
-    "--workers",
-    type=click.IntRange(min=1),
-    help="Processes to serve with.  [default: one per processor, four at most]",
-)
-def serve(host, port, workers):
+def serve(host, port):
     """Serve the API to the dashboard until told to stop."""
     from api.serve import serve
     from api.settings import BadSetting
 
     with failures(also=(BadSetting,)):
-        sys.exit(serve(host, port, workers))
+        sys.exit(serve(host, port))
 
 
 @cli.command()

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from threading import BoundedSemaphore
 from typing import cast
 
-from flask import Flask, Response
+from flask import Flask, Response, request
 from flask.json.provider import DefaultJSONProvider
 
 from api import access_log, compression, cors, docs, errors, health, metrics, pages, queries
@@ -27,6 +28,7 @@ def create_app(settings: Settings | None = None, *, now: Callable[[], datetime] 
     app.extensions["database"] = Database(settings)
     app.extensions["queries"] = queries.load(settings.schema)
     app.extensions["now"] = now
+    app.extensions["exports"] = BoundedSemaphore(settings.exports)
 
     access_log.configure()
     access_log.init_app(app)
@@ -42,6 +44,11 @@ def create_app(settings: Settings | None = None, *, now: Callable[[], datetime] 
         compression.pack(response)
         if response.status_code in (204, 304):
             response.headers.pop("Content-Type", None)
+        elif "CONTENT_LENGTH" in request.environ:
+            # No endpoint takes a body. The server closes the connection behind a response whose
+            # length it does not know, so nothing can be smuggled in behind the body's end.
+            response.response = response.iter_encoded()
+            response.headers.pop("Content-Length", None)
         access_log.finish(response)
         return response
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import current_app, request
 
-from api.errors import NoToken, Unauthorized
+from api.errors import ServiceUnavailable, Unauthorized
 
 HEADER = "x-dashboard-token"
 
@@ -19,7 +19,7 @@ def token_required(view: Callable[..., Any]) -> Callable[..., Any]:
     def guarded(*arguments: Any, **named: Any) -> Any:
         expected = current_app.extensions["settings"].token
         if not expected:
-            raise NoToken("Set DASHBOARD_TOKEN on the server to open this endpoint.")
+            raise ServiceUnavailable("Set DASHBOARD_TOKEN on the server to open this endpoint.")
         # WSGI hands the bytes of a header on as if they were Latin-1.
         given = request.headers.get(HEADER, "").encode("latin-1", "replace")
         if not hmac.compare_digest(given, expected.encode()):

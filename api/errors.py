@@ -37,9 +37,13 @@ class Unauthorized(ApiError):
     headers: ClassVar[dict[str, str]] = {"WWW-Authenticate": 'Token realm="x-dashboard-token"'}
 
 
-class NoToken(ApiError):
+class ServiceUnavailable(ApiError):
     status = 503
     title = "Service Unavailable"
+
+
+class Busy(ServiceUnavailable):
+    headers: ClassVar[dict[str, str]] = {"Retry-After": str(RETRY_AFTER_S)}
 
 
 def init_app(app: Flask) -> None:

@@ -20,39 +20,40 @@ class Settings:
     schema: str = "analytics"
     cors_origins: tuple[str, ...] = ()
     pool_size: int = THREADS
+    exports: int = THREADS // 4
     pool_timeout_s: float = 2.0
     statement_timeout_s: float = 10.0
 
 
-def from_environment() -> Settings:
-    """Read the settings. Raises DatabaseError or BadSetting with a sentence for a person."""
+def from_environment(conninfo: str | None = None) -> Settings:
+    """Read the settings, with DATABASE_URL for the database if no `conninfo` is given.
+
+    Raises DatabaseError or BadSetting with a sentence for a person.
+    """
     url = os.environ.get("DATABASE_URL", "").strip()
-    if not url:
+    if conninfo is None and not url:
         raise DatabaseError(
             "DATABASE_URL is not set. Set it, or start the API with `python cli.py serve`, which"
             " brings a database."
         )
+    pool_size = int(_number(os.environ, "API_POOL_SIZE", threads(), least=1))
     return Settings(
-        conninfo=parse_url(url),
+        conninfo=parse_url(url) if conninfo is None else conninfo,
         # A file that the token came from may have left its line end; no header can carry one.
         token=os.environ.get("DASHBOARD_TOKEN", "").strip() or None,
         schema=analytics_schema(),
         cors_origins=_origins(os.environ.get("CORS_ORIGINS", "")),
-        pool_size=int(_number(os.environ, "API_POOL_SIZE", threads(), least=1)),
+        pool_size=pool_size,
+        # Exports may take long, and leave threads and connections to everything else.
+        exports=max(min(threads(), pool_size) // 4, 1),
         pool_timeout_s=_number(os.environ, "API_POOL_TIMEOUT_S", 2, least=0.1),
         statement_timeout_s=_number(os.environ, "API_STATEMENT_TIMEOUT_S", 10, least=0.1),
     )
 
 
 def threads() -> int:
-    """Return how many requests a worker serves at once; the pool is as large, so none waits."""
+    """Return how many requests are served at once; the pool is as large, so none waits."""
     return int(_number(os.environ, "API_THREADS", THREADS, least=1))
-
-
-def workers() -> int:
-    """Return how many processes serve: as many as there are processors, four at most."""
-    default = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2, 4)
-    return int(_number(os.environ, "API_WORKERS", default, least=1))
 
 
 def _origins(text: str) -> tuple[str, ...]:

@@ -12,8 +12,10 @@ import psycopg
 from flask import Response, current_app
 
 from api.database import NOT_THERE_YET
+from api.errors import Busy
 
 ROWS = 2000
+SLOT_WAIT_S = 0.2  # an export of some hundred rows takes a tenth of it
 # What a spreadsheet may take for a formula: a sign that begins one, also full-width or behind white
 # space, and tabs and line breaks, behind which some programs begin a new cell.
 SIGNS = "=+@-\N{FULLWIDTH EQUALS SIGN}\N{FULLWIDTH PLUS SIGN}\N{FULLWIDTH COMMERCIAL AT}" + (
@@ -26,7 +28,11 @@ def respond(name: str, values: Mapping[str, Any]) -> Response:
     """Return the rows of an answer, read from the server as the client takes them."""
     database = current_app.extensions["database"]
     statement = current_app.extensions["queries"][f"{name}.csv"]
+    slots = current_app.extensions["exports"]
+    if not slots.acquire(timeout=SLOT_WAIT_S):
+        raise Busy("Too many CSV exports are running. Try again in a few seconds.")
     with ExitStack() as stack:
+        stack.callback(slots.release)
         # The first rows are read before the status goes out, so that an error can still be told.
         try:
             cursor = stack.enter_context(database.cursor(statement, values))

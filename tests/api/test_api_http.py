@@ -114,6 +114,16 @@ def test_head_of_a_csv_leaves_no_connection_behind(api_client, api_conninfo):
     assert fetch(client, CSV[0]).status_code == 200
 
 
+def test_more_exports_than_may_run_are_told_to_come_again(api_client, api_conninfo):
+    client = api_client(api_conninfo, exports=1)
+    with client.application.extensions["exports"]:
+        response = fetch(client, CSV[0])
+        assert is_error(response, 503, "Service Unavailable")
+        assert response.headers["Retry-After"] == "5"
+        assert fetch(client, METRICS[0]).status_code == 200
+    assert [fetch(client, path).status_code for path in CSV] == [200, 200, 200]
+
+
 @pytest.mark.parametrize("path", [METRICS[1], CSV[1]])
 def test_large_answers_are_packed_for_who_can_unpack_them(get, path):
     plain = get(path)
