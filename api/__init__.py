@@ -8,7 +8,17 @@ from typing import cast
 from flask import Flask, Response, request
 from flask.json.provider import DefaultJSONProvider
 
-from api import access_log, compression, cors, docs, errors, health, metrics, pages, queries
+from api import (
+    access_log,
+    compression,
+    cors,
+    docs,
+    errors,
+    health,
+    metrics,
+    queries,
+    static_files,
+)
 from api.database import Database
 from api.settings import Settings, from_environment
 
@@ -34,7 +44,7 @@ def create_app(settings: Settings | None = None, *, now: Callable[[], datetime] 
     access_log.init_app(app)
     cors.init_app(app)
     errors.init_app(app)
-    for module in (metrics, health, docs, pages):
+    for module in (metrics, health, docs, static_files):
         app.register_blueprint(module.blueprint)
 
     @app.after_request

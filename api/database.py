@@ -15,6 +15,9 @@ PAUSE_S = 1.0
 LOST = (psycopg.OperationalError, psycopg.InterfaceError)
 NOT_THERE_YET = (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn)
 
+Row = tuple[Any, ...]
+Found = list[list[Row]]  # by statement
+
 
 class Unavailable(Exception):
     """The database cannot answer now."""
@@ -59,8 +62,8 @@ class Database:
         )
         self._away_until = 0.0
 
-    def rows(self, statements: Sequence[str], values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-        """Return the one row of each statement. Raises Unavailable, or what psycopg says."""
+    def rows(self, statements: Sequence[str], values: Mapping[str, Any]) -> Found:
+        """Return the rows of each statement. Raises Unavailable, or what psycopg says."""
         message = self.preamble + ";\n".join(statements)
         with _failures():
             try:
@@ -73,16 +76,14 @@ class Database:
                 self.pool.check()
             return self._rows(message, values)
 
-    def rows_if_there(
-        self, statements: Sequence[str], values: Mapping[str, Any]
-    ) -> list[tuple[Any, ...] | None]:
-        """Return what `rows` does, with None for a statement whose tables do not exist yet."""
+    def rows_if_there(self, statements: Sequence[str], values: Mapping[str, Any]) -> Found:
+        """Return what `rows` does, with no rows for a statement whose tables do not exist yet."""
         try:
-            return [*self.rows(statements, values)]
+            return self.rows(statements, values)
         except NOT_THERE_YET:
             if len(statements) == 1:
-                return [None]
-            return [row for one in statements for row in self.rows_if_there([one], values)]
+                return [[]]
+            return [rows for one in statements for rows in self.rows_if_there([one], values)]
 
     @contextmanager
     def cursor(self, statement: str, values: Mapping[str, Any]) -> Iterator[psycopg.ServerCursor]:
@@ -96,15 +97,11 @@ class Database:
     def close(self) -> None:
         self.pool.close()
 
-    def _rows(self, message: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    def _rows(self, message: str, values: Mapping[str, Any]) -> Found:
         with self._connection() as conn, conn.cursor() as cursor:
             cursor.execute(message, values)
-            found: list[tuple[Any, ...]] = []
-            while True:
-                if row := cursor.description and cursor.fetchone():
-                    found.append(row)
-                if not cursor.nextset():
-                    return found
+            # The settings of the preamble have no columns.
+            return [result.fetchall() for result in cursor.results() if result.description]
 
     @contextmanager
     def _connection(self) -> Iterator[psycopg.Connection]:

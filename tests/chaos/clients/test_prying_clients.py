@@ -12,10 +12,16 @@ from api_helpers import fetch
 from conftest import ORIGIN
 from wire import PROTECTED, TOKEN
 
-from api import auth, create_app, pages
+from api import auth, create_app, static_files
 from api.settings import Settings
 
-SECRET_FILES = ["etc/passwd", "pages.py", "api/pages.py", "templates/docs.html", "openapi.json"]
+SECRET_FILES = [
+    "etc/passwd",
+    "auth.py",
+    "api/auth.py",
+    "templates/docs.html",
+    "openapi.json",
+]
 UP = [
     "..", "%2e%2e", ".%2e", "%252e%252e", "..%00", "..;", "....//..", "%c0%ae%c0%ae",
     "%uff0e%uff0e", "..%5c..", "..\\..", "%2e%2e%5c", "vendor/../..", "./..", "css/%2e%2e/%2e%2e",
@@ -63,7 +69,7 @@ def test_a_link_that_leads_out_is_not_followed(tmp_path):
     (inside / "own.txt").write_text("own")
     (inside / "link.txt").symlink_to(secret)
     (inside / "folder").symlink_to(tmp_path)
-    assert pages.files(inside) == {"own.txt": inside / "own.txt"}
+    assert static_files.files(inside) == {"own.txt": inside / "own.txt"}
 
 
 @pytest.mark.parametrize("path", PROTECTED)

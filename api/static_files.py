@@ -6,7 +6,7 @@ from pathlib import Path
 from flask import Blueprint, Response, abort, request
 from werkzeug.wrappers import Response as BaseResponse
 
-blueprint = Blueprint("pages", __name__)
+blueprint = Blueprint("static_files", __name__)
 FOLDER = Path(__file__).with_name("static")
 TYPES = {
     ".css": "text/css",
