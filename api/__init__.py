@@ -31,7 +31,7 @@ def create_app(settings: Settings | None = None, *, now: Callable[[], datetime] 
     """Return the app; it connects to the database with the first request that needs it."""
     settings = settings or from_environment()
     app = Flask(__name__, static_folder=None)
-    # A redirect would be the one answer that is not JSON.
+    # A redirect would be the only response that is not JSON.
     app.url_map.merge_slashes = False
     cast(DefaultJSONProvider, app.json).sort_keys = False
     app.extensions["settings"] = settings
@@ -51,7 +51,7 @@ def create_app(settings: Settings | None = None, *, now: Callable[[], datetime] 
     def finish(response: Response) -> Response:
         response.headers["X-Content-Type-Options"] = "nosniff"
         cors.add_headers(response)
-        compression.pack(response)
+        compression.compress(response)
         if response.status_code in (204, 304):
             response.headers.pop("Content-Type", None)
         elif "CONTENT_LENGTH" in request.environ:

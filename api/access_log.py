@@ -14,7 +14,7 @@ from flask import Flask, Response, current_app, g, has_request_context, request
 
 from dbt_project.window import iso
 
-# What a query string may hold besides, a token by mistake, is not written down.
+# Other parameters are not logged: one may be the token, sent by mistake.
 LOGGED_PARAMETERS = (
     "window_days",
     "from",
@@ -75,7 +75,7 @@ def init_app(app: Flask) -> None:
 
 
 def finish(response: Response) -> None:
-    """Tell the client its request's id, and write the line once the body has gone out."""
+    """Send the request's id to the client, and write the line when the body has been sent."""
     response.headers["X-Request-ID"] = g.request_id
     fields = {
         "request_id": g.request_id,
@@ -106,12 +106,11 @@ def _request_id() -> str:
 
 
 def _masked(text: str | None, token: str | None = None) -> str | None:
-    """Take the token out of what a client put into the wrong place."""
+    """Replace the token, which a client may have put into the wrong place."""
     if current_app:
         token = current_app.extensions["settings"].token
     if text and token:
-        # A header's bytes come as if they were Latin-1, a path's as the UTF-8 that they are, and
-        # messages of errors quote them.
+        # WSGI decodes headers as Latin-1 and paths as UTF-8, and error messages quote them.
         plain = (token, token.encode().decode("latin-1"))
         spellings = {s for p in plain for s in (p, repr(p)[1:-1], quote(p))}
         for spelling in sorted(spellings, key=len, reverse=True):

@@ -28,11 +28,11 @@ class TooSlow(Unavailable):
 
 
 class Database:
-    """Connections that are opened when first needed, and again after the server was away.
+    """A pool of connections, opened when first needed and again after the server was away.
 
-    All statements of a request go to the server as one message, with their values bound by
-    psycopg. That is one round trip and one transaction, so `set local` holds for them, and it
-    needs nothing of a session: a transaction-mode pooler may stand in between.
+    All statements of a request are sent as one message, with their values bound by psycopg: one
+    round trip and one transaction, so `set local` applies to all of them. Nothing depends on the
+    session, so a pooler in transaction mode may stand in between.
     """
 
     def __init__(self, settings: Settings):
@@ -71,8 +71,8 @@ class Database:
             except psycopg.errors.QueryCanceled:
                 raise
             except LOST:
-                # The server was restarted, or dropped a connection that idled. The others may
-                # be as dead as this one.
+                # The server was restarted, or closed an idle connection. The others may be dead
+                # too.
                 self.pool.check()
             return self._rows(message, values)
 
@@ -106,7 +106,7 @@ class Database:
     @contextmanager
     def _connection(self) -> Iterator[psycopg.Connection]:
         self.pool.open()
-        # While the server is away only one request a second waits to find that out.
+        # While the server is away, only one request a second waits for it.
         if time.monotonic() < self._away_until and not self.pool.get_stats()["pool_available"]:
             raise Unavailable("The database is away.")
         try:

@@ -19,7 +19,7 @@ def health() -> Response:
 
 @blueprint.get("/ready")
 def ready() -> Response:
-    """Answer 503 while the database is away. Old numbers are no reason: they can be shown."""
+    """Return 503 while the database is away, but not for old numbers, which can be shown."""
     now = current_app.extensions["now"]()
     statement = current_app.extensions["queries"]["ready"]
     values = {"jobs": list(JOBS), "now": now}

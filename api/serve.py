@@ -1,9 +1,9 @@
 """Serve the API with waitress.
 
-Waitress reads requests and sends responses in one loop, and lends a thread only to a request that
-has arrived whole. What a client does not take at once it keeps, from 1 MB on in a temporary file.
-So a client that sends or reads slowly, or not at all, holds no thread and no database connection.
-One process is enough: PostgreSQL does most of the work of a response.
+Waitress reads requests and sends responses in one loop, and gives a request to a thread only when
+it is complete. Unsent parts of a response wait in a buffer, from 1 MB on in a temporary file. So a
+client that sends or reads slowly, or not at all, holds no thread and no database connection. One
+process is enough: PostgreSQL does most of the work of a response.
 """
 
 import errno
@@ -30,7 +30,7 @@ GRACE_S = 30
 # Longer than the minute that load balancers keep an idle connection.
 IDLE_S = 75
 CONNECTIONS = 1000
-OTHER_FILES = 100  # and sockets of the pool, and the interpreter's own
+OTHER_FILES = 100  # of the pool, buffers and the interpreter
 HEAD_BYTES, BODY_BYTES = 32 * 1024, 64 * 1024
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -42,7 +42,7 @@ def serve(host: str, port: int) -> int:
     """
     for number in SIGNALS:
         signal.signal(number, lambda *_: sys.exit(0))
-    from_environment("")  # whose errors are better told before a database is started
+    from_environment("")  # report bad settings before a database is started
     listener, address = _listen(host, port)
     with database() as conninfo:
         _serve(from_environment(conninfo), listener, address)
@@ -63,7 +63,7 @@ def _serve(settings: Settings, listener: socket.socket, address: str) -> None:
         asyncore_use_poll=True,  # select() knows no file beyond the 1024th
         max_request_header_size=HEAD_BYTES,
         max_request_body_size=BODY_BYTES,
-        # A thread that waited here for a client that does not read would wait for ever.
+        # At a lower mark a thread would wait, without a timeout, for a client that does not read.
         outbuf_high_watermark=sys.maxsize,
         ident=None,
     )
@@ -105,14 +105,14 @@ def _unix_socket(path: str) -> socket.socket:
 
 
 def _connections() -> int:
-    """Return how many clients may connect: files, too, take their part of the process's limit."""
+    """Return how many clients may connect, within the process's limit of open files."""
     return max(min(CONNECTIONS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - OTHER_FILES), 1)
 
 
 def _stop_on_signals(server: Any) -> None:
-    """At a signal take no new client, and end when all have their responses, or after GRACE_S.
+    """At a signal accept no new client, and exit when all responses are sent, or after GRACE_S.
 
-    A second signal ends at once.
+    A second signal exits at once.
     """
 
     def drain() -> None:

@@ -1,4 +1,4 @@
-"""What the API is told by its environment, read in one place."""
+"""The API's settings, read from environment variables here and nowhere else."""
 
 import os
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ THREADS = 8
 
 
 class BadSetting(Exception):
-    """A variable has a value that cannot be used; the message says which, and what to write."""
+    """A setting cannot be used; the message says which one, and what to write instead."""
 
 
 @dataclass(frozen=True)
@@ -39,20 +39,24 @@ def from_environment(conninfo: str | None = None) -> Settings:
     pool_size = int(_number(os.environ, "API_POOL_SIZE", threads(), least=1))
     return Settings(
         conninfo=parse_url(url) if conninfo is None else conninfo,
-        # A file that the token came from may have left its line end; no header can carry one.
+        # A token read from a file may end with a line break, which no header can carry.
         token=os.environ.get("DASHBOARD_TOKEN", "").strip() or None,
         schema=analytics_schema(),
         cors_origins=_origins(os.environ.get("CORS_ORIGINS", "")),
         pool_size=pool_size,
-        # Exports may take long, and leave threads and connections to everything else.
+        # Exports take long: the rest of the threads and connections is for everything else.
         exports=max(min(threads(), pool_size) // 4, 1),
-        pool_timeout_s=_number(os.environ, "API_POOL_TIMEOUT_S", 2, least=0.1),
-        statement_timeout_s=_number(os.environ, "API_STATEMENT_TIMEOUT_S", 10, least=0.1),
+        pool_timeout_s=_number(
+            os.environ, "API_POOL_TIMEOUT_S", Settings.pool_timeout_s, least=0.1
+        ),
+        statement_timeout_s=_number(
+            os.environ, "API_STATEMENT_TIMEOUT_S", Settings.statement_timeout_s, least=0.1
+        ),
     )
 
 
 def threads() -> int:
-    """Return how many requests are served at once; the pool is as large, so none waits."""
+    """Return how many requests are served at once."""
     return int(_number(os.environ, "API_THREADS", THREADS, least=1))
 
 
@@ -61,7 +65,7 @@ def _origins(text: str) -> tuple[str, ...]:
     for origin in origins:
         if origin != "*" and not origin.startswith(("http://", "https://")):
             raise BadSetting(
-                f"CORS_ORIGINS: {origin!r} is no origin such as https://dashboard.example.com."
+                f"CORS_ORIGINS: {origin!r} is not an origin such as https://dashboard.example.com."
             )
     return origins
 

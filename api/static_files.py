@@ -1,4 +1,4 @@
-"""The dashboard: one page, and the static files that it is made of."""
+"""The dashboard: one page and its static files."""
 
 import hashlib
 from pathlib import Path
@@ -17,7 +17,7 @@ TYPES = {
 }
 HEADERS = {
     "Cache-Control": "no-cache",
-    # Nothing inline, nothing from elsewhere, and no text of ours can be turned into markup.
+    # No inline code, no other origin, and no text that becomes markup.
     "Content-Security-Policy": "; ".join(
         (
             "default-src 'none'",
@@ -67,6 +67,6 @@ def _file(name: str) -> BaseResponse:
     path = FILES.get(name) or abort(404)
     body = path.read_bytes()
     response = Response(body, mimetype=TYPES[path.suffix], headers=HEADERS)
-    # Weak, because the body may go out packed.
+    # Weak, because the body may be compressed.
     response.set_etag(hashlib.sha256(body).hexdigest()[:32], weak=True)
     return response.make_conditional(request)
