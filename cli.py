@@ -163,17 +163,15 @@ def load(file, into_app):
 
 
 @cli.command()
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address, or unix:/path.")
 @click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True)
-@click.option("--workers", type=click.IntRange(min=1),
-              help="Processes.  [default: one per processor, four at most]")  # fmt: skip
-def serve(host, port, workers):
+def serve(host, port):
     """Serve the API and the dashboard until a signal stops it."""
     from api.serve import serve
     from api.settings import BadSetting
 
     with failures(also=(BadSetting,)):
-        sys.exit(serve(host, port, workers))
+        sys.exit(serve(host, port))
 
 
 @cli.command()

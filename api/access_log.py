@@ -7,13 +7,14 @@ import sys
 import time
 import traceback
 from datetime import UTC, datetime
+from urllib.parse import quote
 from uuid import uuid4
 
 from flask import Flask, Response, current_app, g, has_request_context, request
 
 from dbt_project.window import iso
 
-# What a query string may hold besides, a token by mistake, is not written down.
+# Other parameters are not logged: one may be the token, sent by mistake.
 LOGGED_PARAMETERS = (
     "window_days",
     "from",
@@ -27,32 +28,43 @@ access = logging.getLogger("api.access")
 
 
 class JsonLines(logging.Formatter):
+    """One line of JSON per record, without the token: the app's, or outside a request `token`."""
+
+    def __init__(self, token: str | None = None):
+        super().__init__()
+        self.token = token
+
     def format(self, record: logging.LogRecord) -> str:
         line = {
             "time": iso(datetime.fromtimestamp(record.created, UTC)),
             "level": record.levelname,
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": _masked(record.getMessage(), self.token),
         }
         if has_request_context():
             line["request_id"] = g.get("request_id")
         line |= getattr(record, "fields", {})
         if record.exc_info:
-            line["traceback"] = "".join(traceback.format_exception(*record.exc_info))
+            text = "".join(traceback.format_exception(*record.exc_info))
+            line["traceback"] = _masked(text, self.token)
         # ASCII, since what clients send may hold other line ends and a terminal's controls.
         return json.dumps(line)
 
 
 def configure() -> None:
-    """Send what the API and its pool have to say to stderr, unless someone has decided else."""
-    for name, level in (("api", logging.INFO), ("psycopg.pool", logging.ERROR)):
-        logger = logging.getLogger(name)
-        if not logger.handlers:
-            handler = logging.StreamHandler(sys.stderr)
-            handler.setFormatter(JsonLines())
-            logger.addHandler(handler)
-            logger.setLevel(level)
-            logger.propagate = False
+    log_to_stderr("api", logging.INFO)
+    log_to_stderr("psycopg.pool", logging.ERROR)
+
+
+def log_to_stderr(name: str, level: int, token: str | None = None) -> None:
+    """Write a logger's records to stderr as lines of JSON, unless it has a handler already."""
+    logger = logging.getLogger(name)
+    if not logger.handlers:
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(JsonLines(token))
+        logger.addHandler(handler)
+        logger.setLevel(level)
+        logger.propagate = False
 
 
 def init_app(app: Flask) -> None:
@@ -63,7 +75,7 @@ def init_app(app: Flask) -> None:
 
 
 def finish(response: Response) -> None:
-    """Tell the client its request's id, and write the line once the body has gone out."""
+    """Send the request's id to the client, and write the line when the body has been sent."""
     response.headers["X-Request-ID"] = g.request_id
     fields = {
         "request_id": g.request_id,
@@ -93,11 +105,14 @@ def _request_id() -> str:
     return uuid4().hex
 
 
-def _masked(text: str | None) -> str | None:
-    """Take the token out of what a client put into the wrong place."""
-    token = current_app.extensions["settings"].token
+def _masked(text: str | None, token: str | None = None) -> str | None:
+    """Replace the token, which a client may have put into the wrong place."""
+    if current_app:
+        token = current_app.extensions["settings"].token
     if text and token:
-        # A header's bytes come as if they were Latin-1, a path's as the UTF-8 that they are.
-        for spelling in (token, token.encode().decode("latin-1")):
+        # WSGI decodes headers as Latin-1 and paths as UTF-8, and error messages quote them.
+        plain = (token, token.encode().decode("latin-1"))
+        spellings = {s for p in plain for s in (p, repr(p)[1:-1], quote(p))}
+        for spelling in sorted(spellings, key=len, reverse=True):
             text = text.replace(spelling, "***")
     return text

@@ -7,20 +7,20 @@ from typing import Any
 
 from flask import current_app, request
 
-from api.errors import NoToken, Unauthorized
+from api.errors import ServiceUnavailable, Unauthorized
 
 HEADER = "x-dashboard-token"
 
 
 def token_required(view: Callable[..., Any]) -> Callable[..., Any]:
-    """Let nothing of a request be looked at before its token is right."""
+    """Check the token before anything else of the request."""
 
     @wraps(view)
     def guarded(*arguments: Any, **named: Any) -> Any:
         expected = current_app.extensions["settings"].token
         if not expected:
-            raise NoToken("Set DASHBOARD_TOKEN on the server to open this endpoint.")
-        # WSGI hands the bytes of a header on as if they were Latin-1.
+            raise ServiceUnavailable("Set DASHBOARD_TOKEN on the server to open this endpoint.")
+        # WSGI decodes headers as Latin-1.
         given = request.headers.get(HEADER, "").encode("latin-1", "replace")
         if not hmac.compare_digest(given, expected.encode()):
             raise Unauthorized(f"Send the dashboard's token in the header {HEADER}.")

@@ -15,17 +15,24 @@ PAUSE_S = 1.0
 LOST = (psycopg.OperationalError, psycopg.InterfaceError)
 NOT_THERE_YET = (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn)
 
+Row = tuple[Any, ...]
+Found = list[list[Row]]  # by statement
+
 
 class Unavailable(Exception):
     """The database cannot answer now."""
 
 
-class Database:
-    """Connections that are opened when first needed, and again after the server was away.
+class TooSlow(Unavailable):
+    """A query took longer than the statement timeout."""
 
-    All statements of a request go to the server as one message, with their values bound by
-    psycopg. That is one round trip and one transaction, so `set local` holds for them, and it
-    needs nothing of a session: a transaction-mode pooler may stand in between.
+
+class Database:
+    """A pool of connections, opened when first needed and again after the server was away.
+
+    All statements of a request are sent as one message, with their values bound by psycopg: one
+    round trip and one transaction, so `set local` applies to all of them. Nothing depends on the
+    session, so a pooler in transaction mode may stand in between.
     """
 
     def __init__(self, settings: Settings):
@@ -46,14 +53,17 @@ class Database:
             name="api",
         )
         self.preamble = (
+            # Or functions and operators of `public`, which the app's role may own, would run as
+            # the API's role. pg_temp is named because it would come first otherwise.
+            "set local search_path = pg_catalog, pg_temp;\n"
             f"set local statement_timeout = {int(settings.statement_timeout_s * 1000)};\n"
             "set local extra_float_digits = 1;\n"
             "set local work_mem = '32MB';\n"
         )
         self._away_until = 0.0
 
-    def rows(self, statements: Sequence[str], values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-        """Return the one row of each statement. Raises Unavailable, or what psycopg says."""
+    def rows(self, statements: Sequence[str], values: Mapping[str, Any]) -> Found:
+        """Return the rows of each statement. Raises Unavailable, or what psycopg says."""
         message = self.preamble + ";\n".join(statements)
         with _failures():
             try:
@@ -61,21 +71,19 @@ class Database:
             except psycopg.errors.QueryCanceled:
                 raise
             except LOST:
-                # The server was restarted, or dropped a connection that idled. The others may
-                # be as dead as this one.
+                # The server was restarted, or closed an idle connection. The others may be dead
+                # too.
                 self.pool.check()
             return self._rows(message, values)
 
-    def rows_if_there(
-        self, statements: Sequence[str], values: Mapping[str, Any]
-    ) -> list[tuple[Any, ...] | None]:
-        """Return what `rows` does, with None for a statement whose tables do not exist yet."""
+    def rows_if_there(self, statements: Sequence[str], values: Mapping[str, Any]) -> Found:
+        """Return what `rows` does, with no rows for a statement whose tables do not exist yet."""
         try:
-            return [*self.rows(statements, values)]
+            return self.rows(statements, values)
         except NOT_THERE_YET:
             if len(statements) == 1:
-                return [None]
-            return [row for one in statements for row in self.rows_if_there([one], values)]
+                return [[]]
+            return [rows for one in statements for rows in self.rows_if_there([one], values)]
 
     @contextmanager
     def cursor(self, statement: str, values: Mapping[str, Any]) -> Iterator[psycopg.ServerCursor]:
@@ -89,20 +97,16 @@ class Database:
     def close(self) -> None:
         self.pool.close()
 
-    def _rows(self, message: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    def _rows(self, message: str, values: Mapping[str, Any]) -> Found:
         with self._connection() as conn, conn.cursor() as cursor:
             cursor.execute(message, values)
-            found: list[tuple[Any, ...]] = []
-            while True:
-                if row := cursor.description and cursor.fetchone():
-                    found.append(row)
-                if not cursor.nextset():
-                    return found
+            # The settings of the preamble have no columns.
+            return [result.fetchall() for result in cursor.results() if result.description]
 
     @contextmanager
     def _connection(self) -> Iterator[psycopg.Connection]:
         self.pool.open()
-        # While the server is away only one request a second waits to find that out.
+        # While the server is away, only one request a second waits for it.
         if time.monotonic() < self._away_until and not self.pool.get_stats()["pool_available"]:
             raise Unavailable("The database is away.")
         try:
@@ -120,5 +124,7 @@ class Database:
 def _failures() -> Iterator[None]:
     try:
         yield
+    except psycopg.errors.QueryCanceled as error:
+        raise TooSlow(str(error).strip()) from None
     except LOST as error:
         raise Unavailable(str(error).strip()) from None

@@ -8,7 +8,7 @@ from flask import Blueprint, Response, render_template
 blueprint = Blueprint("docs", __name__)
 FILE = Path(__file__).with_name("openapi.json")
 HEADERS = {"Cache-Control": "public, max-age=300"}
-# The page fetches nothing and runs nothing.
+# The page loads nothing and runs no script.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 
 

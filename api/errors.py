@@ -3,15 +3,15 @@
 import logging
 from typing import ClassVar
 
-from flask import Flask, Response, jsonify
+from flask import Flask, Response, current_app, jsonify
 from werkzeug.exceptions import HTTPException
 
-from api.database import Unavailable
+from api.database import TooSlow, Unavailable
 
 RETRY_AFTER_S = 5
 MESSAGES = {
-    404: "There is nothing here. GET /openapi.json lists the endpoints.",
-    405: "This endpoint knows the methods in the header Allow only.",
+    404: "No such path. GET /openapi.json lists the endpoints.",
+    405: "Use one of the methods in the header Allow.",
 }
 log = logging.getLogger("api")
 
@@ -37,37 +37,48 @@ class Unauthorized(ApiError):
     headers: ClassVar[dict[str, str]] = {"WWW-Authenticate": 'Token realm="x-dashboard-token"'}
 
 
-class NoToken(ApiError):
+class ServiceUnavailable(ApiError):
     status = 503
     title = "Service Unavailable"
+
+
+class Busy(ServiceUnavailable):
+    headers: ClassVar[dict[str, str]] = {"Retry-After": str(RETRY_AFTER_S)}
 
 
 def init_app(app: Flask) -> None:
     @app.errorhandler(ApiError)
     def known(error: ApiError) -> Response:
-        return _answer(error.status, error.title, error.message, error.headers)
+        return _response(error.status, error.title, error.message, error.headers)
 
     @app.errorhandler(Unavailable)
     def unavailable(error: Unavailable) -> Response:
         log.warning("database unavailable: %s", error)
-        message = f"The database does not answer. Try again in {RETRY_AFTER_S} seconds."
-        return _answer(503, "Service Unavailable", message, {"Retry-After": str(RETRY_AFTER_S)})
+        if isinstance(error, TooSlow):
+            seconds = current_app.extensions["settings"].statement_timeout_s
+            message = (
+                f"The query took longer than {seconds:g} seconds and was cancelled. Ask for fewer"
+                " days, or set API_STATEMENT_TIMEOUT_S on the server to more seconds."
+            )
+        else:
+            message = f"The database does not answer. Try again in {RETRY_AFTER_S} seconds."
+        return _response(503, "Service Unavailable", message, {"Retry-After": str(RETRY_AFTER_S)})
 
     @app.errorhandler(HTTPException)
     def http(error: HTTPException) -> Response:
         status = error.code or 500
         headers = {name: text for name, text in error.get_headers() if name == "Allow"}
         title = InvalidRequest.title if status == 400 else error.name
-        return _answer(status, title, MESSAGES.get(status, error.description or ""), headers)
+        return _response(status, title, MESSAGES.get(status, error.description or ""), headers)
 
     @app.errorhandler(Exception)
     def unexpected(error: Exception) -> Response:
         log.error("unexpected error", exc_info=error)
         message = "Something went wrong on the server; its log says what, under this request's id."
-        return _answer(500, ApiError.title, message, {})
+        return _response(500, ApiError.title, message, {})
 
 
-def _answer(status: int, title: str, message: str, headers: dict[str, str]) -> Response:
+def _response(status: int, title: str, message: str, headers: dict[str, str]) -> Response:
     response = jsonify(error=title, message=message)
     response.status_code = status
     response.headers.update(headers)

@@ -1,7 +1,10 @@
 """Whether the process is alive, and whether it can answer."""
 
+import json
+
 from flask import Blueprint, Response, current_app, jsonify
 
+from api import responses
 from dbt_project.jobs import JOBS
 from dbt_project.window import iso
 
@@ -16,16 +19,14 @@ def health() -> Response:
 
 @blueprint.get("/ready")
 def ready() -> Response:
-    """Answer 503 while the database is away. Old numbers are no reason: they can be shown."""
+    """Return 503 while the database is away, but not for old numbers, which can be shown."""
     now = current_app.extensions["now"]()
     statement = current_app.extensions["queries"]["ready"]
     values = {"jobs": list(JOBS), "now": now}
-    (row,) = current_app.extensions["database"].rows_if_there([statement], values)
-    if row is None:
-        jobs = [{"job_name": job, **NEVER} for job in JOBS]
-        return _uncached(jsonify(ok=True, generated_at=iso(now), jobs=jobs))
-    body = f'{{"ok":true,"generated_at":"{iso(now)}","jobs":[{row[0]}]}}'
-    return _uncached(Response(body, mimetype="application/json"))
+    (rows,) = current_app.extensions["database"].rows_if_there([statement], values)
+    jobs = [item for (item,) in rows] or [json.dumps({"job_name": job, **NEVER}) for job in JOBS]
+    head = {"ok": True, "generated_at": iso(now)}
+    return _uncached(responses.with_items(head, "jobs", jobs))
 
 
 def _uncached(response: Response) -> Response:

@@ -2,9 +2,9 @@
 
 from flask import Blueprint, Response, current_app, request
 
-from api import answers, parameters
-from api.answers import DAILY, EXPERIMENTS, FUNNELS, SUMMARY, Answer
+from api import parameters, responses
 from api.auth import token_required
+from api.responses import DAILY, EXPERIMENTS, FUNNELS, SUMMARY, Endpoint
 from dbt_project.window import Window, iso
 
 blueprint = Blueprint("v1", __name__, url_prefix="/v1")
@@ -33,7 +33,7 @@ def summary() -> Response:
     now = current_app.extensions["now"]()
     days = parameters.window_days(request.args)
     values = {**parameters.values(Window(now, days), {}), "window_days": days}
-    return answers.respond(SUMMARY, {"generated_at": iso(now)}, values, with_no_data=False)
+    return responses.respond(SUMMARY, {"generated_at": iso(now)}, values, with_no_data=False)
 
 
 @blueprint.get("/runs")
@@ -41,13 +41,14 @@ def summary() -> Response:
 def runs() -> Response:
     values = {"limit": parameters.limit(request.args)}
     statement = current_app.extensions["queries"]["runs"]
-    (row,) = current_app.extensions["database"].rows_if_there([statement], values)
-    now = iso(current_app.extensions["now"]())
-    body = f'{{"generated_at":"{now}","runs":[{(row and row[0]) or ""}]}}'
-    return Response(body, mimetype="application/json", headers={"Cache-Control": "no-store"})
+    (rows,) = current_app.extensions["database"].rows_if_there([statement], values)
+    head = {"generated_at": iso(current_app.extensions["now"]())}
+    response = responses.with_items(head, "runs", (item for (item,) in rows))
+    response.headers["Cache-Control"] = "no-store"
+    return response
 
 
-def _windowed(answer: Answer, *filters: str) -> Response:
+def _windowed(endpoint: Endpoint, *filters: str) -> Response:
     now = current_app.extensions["now"]()
     window = parameters.window(request.args, now)
     chosen = {name: parameters.text(request.args, name) for name in filters}
@@ -56,8 +57,8 @@ def _windowed(answer: Answer, *filters: str) -> Response:
         "window_start": iso(window.start),
         "window_end": iso(window.end),
     }
-    return answers.respond(
-        answer,
+    return responses.respond(
+        endpoint,
         head,
         parameters.values(window, chosen),
         as_csv=parameters.is_csv(request.args),

@@ -1,4 +1,4 @@
-"""What a request may ask for. Each parameter has one spelling per meaning, or it is refused."""
+"""Parses query parameters. A value that is not spelled in the one accepted way is refused."""
 
 import re
 from collections.abc import Mapping
@@ -66,7 +66,7 @@ def _whole(args: Args, name: str, default: int, most: int) -> int:
     value = _single(args, name)
     if value is None:
         return default
-    # `\d` and int() would let other scripts' digits, signs and underscores in.
+    # `\d` and int() accept digits of other scripts, signs and underscores.
     if not re.fullmatch("[1-9][0-9]{0,3}", value) or int(value) > most:
         raise InvalidRequest(f"{name} must be a whole number from 1 to {most}.")
     return int(value)

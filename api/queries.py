@@ -1,61 +1,42 @@
-"""The API's SQL: the files of `sql/`, with the few things that stand for something replaced.
+"""The API's SQL: the files of `sql/`, which are Jinja templates with the macros of `macros.sql`."""
 
-A role that may only read cannot create functions, so `js_number(x)` and its like are written in
-the files as if they existed, and put in place here.
-"""
-
-import re
 from pathlib import Path
 
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from psycopg import sql
 
 FOLDER = Path(__file__).with_name("sql")
 
-# For each job, where to look for when its newest rows were written.
+# For each job, its tables and the column that tells which of their rows were written last.
 NEWEST_ROWS = {
-    "daily": ["from analytics.daily_metric_rollups order by day desc limit 1"],
-    "experiment": [
-        "from analytics.experiment_metric_rollups order by day desc limit 1",
-        "from analytics.experiment_catalog order by computed_at desc limit 1",
-    ],
-    "funnel": ["from analytics.funnel_rollups order by day desc limit 1"],
+    "daily": [("daily_metric_rollups", "day")],
+    "experiment": [("experiment_metric_rollups", "day"), ("experiment_catalog", "computed_at")],
+    "funnel": [("funnel_rollups", "day")],
 }
 
-MACROS = {
-    # A number as JavaScript prints it: 12, not 12.0 or 1e+15; what JSON cannot say is null.
-    "js_number": r"""case
-        when \1 = 0 then cast('0' as json)
-        when abs(\1) >= 0.0001 and abs(\1) < 1e15 then to_json(\1)
-        when abs(\1) >= 0.000001 and abs(\1) < 1e21
-            then to_json(cast(cast(\1 as text) as numeric))
-        when abs(\1) < 'Infinity'
-            then cast(replace(cast(\1 as text), 'e-0', 'e-') as json)
-        else cast('null' as json)
-    end""",
-    # Instants as JavaScript prints them. One that is infinite is null. A date would be taken for
-    # a midnight in the session's TimeZone, which not every day has.
-    "js_time": r"""to_char(\1 at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')""",
-    "js_midnight": r"""to_char(cast(\1 as timestamp), 'YYYY-MM-DD"T00:00:00.000Z"')""",
-}
+
+def environment(schema: str) -> Environment:
+    """Return the templates' environment, with `analytics` for the quoted name of `schema`."""
+    templates = Environment(loader=FileSystemLoader(FOLDER), undefined=StrictUndefined)
+    # psycopg looks for values behind every %.
+    templates.globals["analytics"] = sql.Identifier(schema).as_string().replace("%", "%%")
+    macros = templates.get_template("macros.sql").module
+    templates.globals |= {
+        name: macro for name, macro in vars(macros).items() if not name.startswith("_")
+    }
+    return templates
 
 
 def load(schema: str) -> dict[str, str]:
     """Return the statements by name, on the tables of `schema`."""
-    quoted = sql.Identifier(schema).as_string().replace("%", "%%")
-    statements = {path.stem: path.read_text() for path in FOLDER.glob("*.sql")}
-    version = statements.pop("version")
-    for job, newest in NEWEST_ROWS.items():
-        stamps = ", ".join(f"(select extract(epoch from computed_at) {rows})" for rows in newest)
-        statements[f"version_{job}"] = version.replace("this_job()", f"'{job}'").replace(
-            "newest_rows()", stamps
-        )
-    return {name: expanded(text, quoted) for name, text in statements.items()}
-
-
-def expanded(text: str, schema: str) -> str:
-    """Return a statement with what stands for something in it replaced; `schema` is quoted."""
-    for name, body in MACROS.items():
-        text = re.sub(rf"\b{name}\(((?:[^()]|\([^()]*\))*)\)", body, text)
-    # Comments go, because psycopg would look for values in them.
-    text = re.sub(r"^\s*--.*\n", "", text, flags=re.M)
-    return re.sub(r"\banalytics\.", lambda _: f"{schema}.", text).strip()
+    templates = environment(schema)
+    statements = {
+        path.stem: templates.get_template(path.name).render()
+        for path in FOLDER.glob("*.sql")
+        if path.stem not in ("macros", "version")
+    }
+    version = templates.get_template("version.sql")
+    return statements | {
+        f"version_{job}": version.render(job=job, tables=tables)
+        for job, tables in NEWEST_ROWS.items()
+    }

@@ -1,79 +1,133 @@
-"""Starts the API under gunicorn.
+"""Serve the API with waitress.
 
-Gunicorn, because it needs nothing compiled, lets requests finish on SIGTERM, replaces a worker
-that dies, and its threads wait for the database without holding each other up: nearly all of an
-answer's time is spent there.
+Waitress reads requests and sends responses in one loop, and gives a request to a thread only when
+it is complete. Unsent parts of a response wait in a buffer, from 1 MB on in a temporary file. So a
+client that sends or reads slowly, or not at all, holds no thread and no database connection. One
+process is enough: PostgreSQL does most of the work of a response.
 """
 
+import errno
+import logging
 import os
 import resource
 import signal
-import subprocess
+import socket
 import sys
-from urllib.parse import quote, urlencode
+import threading
+import time
+from pathlib import Path
+from typing import Any
 
 import click
-from psycopg.conninfo import conninfo_to_dict
+import waitress
 
-from api.settings import from_environment, threads, workers
-from dbt_project import ROOT
+from api import create_app
+from api.access_log import log_to_stderr
+from api.settings import BadSetting, Settings, from_environment, threads
 from dbt_project.database import database
 
 GRACE_S = 30
 # Longer than the minute that load balancers keep an idle connection.
-KEEP_ALIVE_S = 75
+IDLE_S = 75
 CONNECTIONS = 1000
-OTHER_FILES = 100  # and sockets of the pool, and the interpreter's own
+OTHER_FILES = 100  # of the pool, buffers and the interpreter
+HEAD_BYTES, BODY_BYTES = 32 * 1024, 64 * 1024
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def serve(host: str, port: int, processes: int | None) -> int:
+def serve(host: str, port: int) -> int:
     """Serve until a signal says to stop; return the exit status.
 
-    With DATABASE_URL this process becomes gunicorn. Without it, it stays, to hold the embedded
-    database open for as long as gunicorn runs.
+    `host` may be `unix:/path/of/a/socket`. Raises BadSetting where it cannot be listened on.
     """
-    if os.environ.get("DATABASE_URL", "").strip():
-        command = _command(host, port, processes)
-        os.execv(sys.executable, command)
+    for number in SIGNALS:
+        signal.signal(number, lambda *_: sys.exit(0))
+    from_environment("")  # report bad settings before a database is started
+    listener, address = _listen(host, port)
     with database() as conninfo:
-        os.environ["DATABASE_URL"] = "postgresql://?" + urlencode(
-            conninfo_to_dict(conninfo), quote_via=quote
-        )
-        return _watch(_command(host, port, processes))
+        _serve(from_environment(conninfo), listener, address)
+    return 0
 
 
-def _command(host: str, port: int, processes: int | None) -> list[str]:
-    settings = from_environment()
+def _serve(settings: Settings, listener: socket.socket, address: str) -> None:
+    app = create_app(settings)
+    log_to_stderr("waitress", logging.WARNING, settings.token)
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+    server = waitress.create_server(
+        app,
+        sockets=[listener],
+        threads=threads(),
+        channel_timeout=IDLE_S,
+        cleanup_interval=5,
+        connection_limit=_connections(),
+        asyncore_use_poll=True,  # select() knows no file beyond the 1024th
+        max_request_header_size=HEAD_BYTES,
+        max_request_body_size=BODY_BYTES,
+        # At a lower mark a thread would wait, without a timeout, for a client that does not read.
+        outbuf_high_watermark=sys.maxsize,
+        ident=None,
+    )
+    _stop_on_signals(server)
     if not settings.token:
         click.echo("DASHBOARD_TOKEN is not set: endpoints that need it will answer 503.", err=True)
-    options = {
-        "worker-class": "api.worker.Worker",
-        "logger-class": "api.server_log.Log",
-        "workers": processes or workers(),
-        "threads": threads(),
-        "worker-connections": _connections(),
-        "bind": f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
-        "graceful-timeout": GRACE_S,
-        "keep-alive": KEEP_ALIVE_S,
-        "limit-request-line": 8190,
-        # A client may not say below which path the API is mounted.
-        "forwarder-headers": "",
-        "pythonpath": ROOT,
-        "log-level": "warning",
-    }
-    arguments = [part for name, value in options.items() for part in (f"--{name}", str(value))]
-    click.echo(f"Serving on http://{options['bind']} with {options['workers']} workers.", err=True)
-    return [sys.executable, "-m", "gunicorn", *arguments, "--no-control-socket", "api:create_app()"]
+    click.echo(f"Serving on {address}", err=True)
+    server.run()
+    app.extensions["database"].close()
+
+
+def _listen(host: str, port: int) -> tuple[socket.socket, str]:
+    """Return the socket to listen on, and its address for people."""
+    path = host.removeprefix("unix:")
+    try:
+        if path != host:
+            return _unix_socket(path), host
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        both = host == "::" and socket.has_dualstack_ipv6()
+        listener = socket.create_server(address[:2], family=family, dualstack_ipv6=both)
+    except OSError as error:
+        place = f"{host}:{port}" if path == host else host
+        code = error.errno or 0
+        reason = os.strerror(code) if code > 0 else error.args[-1]
+        raise BadSetting(f"Cannot listen on {place}: {reason}.") from None
+    return listener, f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def _unix_socket(path: str) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX)
+    with socket.socket(socket.AF_UNIX) as probe:
+        if probe.connect_ex(path) == 0:
+            raise OSError(errno.EADDRINUSE, "")
+    if Path(path).is_socket():  # of a server that is gone
+        os.unlink(path)
+    listener.bind(path)
+    os.chmod(path, 0o660)
+    return listener
 
 
 def _connections() -> int:
-    """Return how many clients a worker may hold: files, too, take their part of its limit."""
+    """Return how many clients may connect, within the process's limit of open files."""
     return max(min(CONNECTIONS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - OTHER_FILES), 1)
 
 
-def _watch(command: list[str]) -> int:
-    # In a session of its own Ctrl-C does not reach it, which would cut its requests off.
-    process = subprocess.Popen(command, start_new_session=True)
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: process.terminate())
-    return process.wait()
+def _stop_on_signals(server: Any) -> None:
+    """At a signal accept no new client, and exit when all responses are sent, or after GRACE_S.
+
+    A second signal exits at once.
+    """
+
+    def drain() -> None:
+        deadline = time.monotonic() + GRACE_S
+        while time.monotonic() < deadline and any(
+            client.requests or client.writable() for client in [*server.active_channels.values()]
+        ):
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def stop(*_: object) -> None:
+        if not server.accepting:
+            sys.exit(0)
+        server.accepting = False
+        threading.Thread(target=drain, daemon=True).start()
+
+    for number in SIGNALS:
+        signal.signal(number, stop)

@@ -1,4 +1,4 @@
-"""What the API is told by its environment, read in one place."""
+"""The API's settings, read from environment variables here and nowhere else."""
 
 import os
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ THREADS = 8
 
 
 class BadSetting(Exception):
-    """A variable has a value that cannot be used; the message says which, and what to write."""
+    """A setting cannot be used; the message says which one, and what to write instead."""
 
 
 @dataclass(frozen=True)
@@ -20,39 +20,44 @@ class Settings:
     schema: str = "analytics"
     cors_origins: tuple[str, ...] = ()
     pool_size: int = THREADS
+    exports: int = THREADS // 4
     pool_timeout_s: float = 2.0
     statement_timeout_s: float = 10.0
 
 
-def from_environment() -> Settings:
-    """Read the settings. Raises DatabaseError or BadSetting with a sentence for a person."""
+def from_environment(conninfo: str | None = None) -> Settings:
+    """Read the settings, with DATABASE_URL for the database if no `conninfo` is given.
+
+    Raises DatabaseError or BadSetting with a sentence for a person.
+    """
     url = os.environ.get("DATABASE_URL", "").strip()
-    if not url:
+    if conninfo is None and not url:
         raise DatabaseError(
             "DATABASE_URL is not set. Set it, or start the API with `python cli.py serve`, which"
             " brings a database."
         )
+    pool_size = int(_number(os.environ, "API_POOL_SIZE", threads(), least=1))
     return Settings(
-        conninfo=parse_url(url),
-        # A file that the token came from may have left its line end; no header can carry one.
+        conninfo=parse_url(url) if conninfo is None else conninfo,
+        # A token read from a file may end with a line break, which no header can carry.
         token=os.environ.get("DASHBOARD_TOKEN", "").strip() or None,
         schema=analytics_schema(),
         cors_origins=_origins(os.environ.get("CORS_ORIGINS", "")),
-        pool_size=int(_number(os.environ, "API_POOL_SIZE", threads(), least=1)),
-        pool_timeout_s=_number(os.environ, "API_POOL_TIMEOUT_S", 2, least=0.1),
-        statement_timeout_s=_number(os.environ, "API_STATEMENT_TIMEOUT_S", 10, least=0.1),
+        pool_size=pool_size,
+        # Exports take long: the rest of the threads and connections is for everything else.
+        exports=max(min(threads(), pool_size) // 4, 1),
+        pool_timeout_s=_number(
+            os.environ, "API_POOL_TIMEOUT_S", Settings.pool_timeout_s, least=0.1
+        ),
+        statement_timeout_s=_number(
+            os.environ, "API_STATEMENT_TIMEOUT_S", Settings.statement_timeout_s, least=0.1
+        ),
     )
 
 
 def threads() -> int:
-    """Return how many requests a worker serves at once; the pool is as large, so none waits."""
+    """Return how many requests are served at once."""
     return int(_number(os.environ, "API_THREADS", THREADS, least=1))
-
-
-def workers() -> int:
-    """Return how many processes serve: as many as there are processors, four at most."""
-    default = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2, 4)
-    return int(_number(os.environ, "API_WORKERS", default, least=1))
 
 
 def _origins(text: str) -> tuple[str, ...]:
@@ -60,7 +65,7 @@ def _origins(text: str) -> tuple[str, ...]:
     for origin in origins:
         if origin != "*" and not origin.startswith(("http://", "https://")):
             raise BadSetting(
-                f"CORS_ORIGINS: {origin!r} is no origin such as https://dashboard.example.com."
+                f"CORS_ORIGINS: {origin!r} is not an origin such as https://dashboard.example.com."
             )
     return origins
 

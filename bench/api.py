@@ -9,15 +9,15 @@ from datetime import UTC, datetime
 import click
 import psutil
 
-from api import answers, parameters, queries
+from api import parameters, queries, responses
 from api.database import Database
 from api.settings import Settings
 from bench.served import client, filled, flood, serving
 from dbt_project.report import table
 from dbt_project.window import Window
 
-ANSWERS = (answers.DAILY, answers.EXPERIMENTS, answers.FUNNELS, answers.SUMMARY)
-DAYS = (7, 90)
+ENDPOINTS = (responses.DAILY, responses.EXPERIMENTS, responses.FUNNELS, responses.SUMMARY)
+MEASURED = [(endpoint, days) for endpoint in ENDPOINTS for days in (7, 90)]
 
 
 @click.command()
@@ -28,9 +28,7 @@ def main(samples: int, requests: int, connections: int) -> None:
     """Time each endpoint beside its bare query, then look for errors and leaks in a long run."""
     with filled() as conninfo, serving(conninfo) as server:
         database, statements = Database(Settings(conninfo)), queries.load("analytics")
-        rows = [
-            _row(answer, days, samples, database, statements) for answer in ANSWERS for days in DAYS
-        ]
+        rows = [_row(endpoint, days, samples, database, statements) for endpoint, days in MEASURED]
         database.close()
         header = ("endpoint", "days", "kB", "query p50", "p99", "cold p50", "p99", "ratio",
                   "cold/s", "304 p50", "p99", "304/s")  # fmt: skip
@@ -39,12 +37,12 @@ def main(samples: int, requests: int, connections: int) -> None:
         click.echo(_long_run(server, requests, connections))
 
 
-def _row(answer, days, samples, database, statements) -> tuple[str, ...]:
+def _row(endpoint, days, samples, database, statements) -> tuple[str, ...]:
     window = Window(datetime.now(UTC), days)
     filters = {"experiment_id": None, "funnel_name": None, "window_days": days}
     values = parameters.values(window, filters)
-    names = [*(f"version_{job}" for job in answer.jobs), *answer.statements]
-    path = f"/v1/metrics/{answer.name}?window_days={days}"
+    names = [*(f"version_{job}" for job in endpoint.jobs), *endpoint.statements]
+    path = f"/v1/metrics/{endpoint.name}?window_days={days}"
     bare = _times(samples, lambda: database.rows([statements[n] for n in names], values))
     with client() as ask:
         _, headers, body = ask(path)
@@ -54,7 +52,7 @@ def _row(answer, days, samples, database, statements) -> tuple[str, ...]:
     numbers = (*bare, *cold, cold[0] / bare[0])
     rates = [_rate(path, samples * 2, extra) for extra in ({}, same)]
     return (
-        answer.name,
+        endpoint.name,
         str(days),
         f"{len(body) / 1000:.0f}",
         *(f"{n:.2f}" for n in numbers),
@@ -82,7 +80,7 @@ def _rate(path: str, requests: int, extra: dict[str, str]) -> float:
 
 
 def _long_run(server: psutil.Process, requests: int, connections: int) -> str:
-    paths = [f"/v1/metrics/{answer.name}?window_days={days}" for answer in ANSWERS for days in DAYS]
+    paths = [f"/v1/metrics/{endpoint.name}?window_days={days}" for endpoint, days in MEASURED]
     paths += ["/v1/metrics/daily?format=csv", "/v1/metrics/daily?window_days=0"]
     paths += ["/v1/runs", "/ready"]
     # The large answers once in ten rounds, or the run takes half an hour.

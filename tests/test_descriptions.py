@@ -8,7 +8,7 @@ from dbt_common.clients.jinja import get_environment
 from jinja2 import nodes as jinja
 from tables import TABLES
 
-from api import answers, queries
+from api import queries, responses
 from dbt_project import ROOT, run_log, runner
 from dbt_project.database import dbt_environment
 
@@ -121,12 +121,17 @@ def test_exposures_read_what_the_endpoints_read(manifest):
         return {table for tables in found for table in tables}
 
     reads = {
-        f"api_{answer.name}": tables(
-            *answer.statements,
-            *(f"version_{job}" for job in answer.jobs),
-            *(name for name in statements if name == f"{answer.name}.csv"),
+        f"api_{endpoint.name}": tables(
+            *endpoint.statements,
+            *(f"version_{job}" for job in endpoint.jobs),
+            *(name for name in statements if name == f"{endpoint.name}.csv"),
         )
-        for answer in (answers.DAILY, answers.EXPERIMENTS, answers.FUNNELS, answers.SUMMARY)
+        for endpoint in (
+            responses.DAILY,
+            responses.EXPERIMENTS,
+            responses.FUNNELS,
+            responses.SUMMARY,
+        )
     }
     reads |= {"api_runs": tables("runs"), "api_ready": tables("ready")}
     reads["dashboard"] = set().union(*(reads[name] for name in DASHBOARD_READS))

@@ -294,7 +294,7 @@ def test_an_apps_database_is_loaded_into_only_when_asked(db, cli, database_url):
     assert f"DATABASE_URL names database {db.info.dbname} on " in refused.stderr
     assert "--into-app" in refused.stderr
     done = CliRunner().invoke(command_line, ["load", "--into-app", "-"], input=CSV)
-    assert done.output == (
+    assert done.stdout == (
         "Loaded 1 events of 1 users, 2026-11-24T12:00:00.000Z to 2026-11-24T12:00:00.000Z.\n"
     )
     assert rows(db, "anonymous_user_id") == [("zoë",)]

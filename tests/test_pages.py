@@ -6,11 +6,11 @@ import re
 
 import pytest
 
-from api import create_app, pages
+from api import create_app, static_files
 from api.settings import Settings
 
 MOST_BYTES = 150_000
-FILES = sorted(path for path in pages.FOLDER.rglob("*") if path.suffix in pages.TYPES)
+FILES = sorted(path for path in static_files.FOLDER.rglob("*") if path.suffix in static_files.TYPES)
 OURS = [path for path in FILES if "vendor" not in path.parts]
 
 
@@ -20,7 +20,7 @@ def client():
 
 
 def address(path):
-    return f"/static/{path.relative_to(pages.FOLDER).as_posix()}"
+    return f"/static/{path.relative_to(static_files.FOLDER).as_posix()}"
 
 
 def test_everything_that_the_page_loads_is_light(client):
@@ -41,7 +41,7 @@ def test_policy_lets_nothing_in_from_elsewhere_and_nothing_inline(client, path):
 
 
 def test_page_needs_no_exception_from_the_policy():
-    html = (pages.FOLDER / "index.html").read_text()
+    html = (static_files.FOLDER / "index.html").read_text()
     assert not re.search(r"<style|\sstyle=|\son[a-z]+=|<script(?![^>]*\ssrc=)", html)
     for path in OURS:
         text = path.read_text().replace("http://www.w3.org/2000/svg", "")
@@ -51,7 +51,7 @@ def test_page_needs_no_exception_from_the_policy():
 
 
 def test_page_asks_for_all_its_modules_at_once():
-    html = (pages.FOLDER / "index.html").read_text()
+    html = (static_files.FOLDER / "index.html").read_text()
     modules = {address(path) for path in OURS if path.suffix == ".js"} - {"/static/app.js"}
     assert {f"/{name}" for name in re.findall('modulepreload" href="([^"]+)"', html)} == modules
 
@@ -75,7 +75,7 @@ def test_nothing_but_the_page_s_files_is_served(client, path):
 
 
 def test_vendored_files_are_of_the_version_that_is_named():
-    vendor = pages.FOLDER / "vendor"
+    vendor = static_files.FOLDER / "vendor"
     version = json.loads((vendor / "package.json").read_text())["dependencies"]["uplot"]
     assert (vendor / "uplot" / "VERSION.txt").read_text().strip() == version
     assert f"(v{version})" in (vendor / "uplot" / "uPlot.iife.min.js").read_text()[:200]

@@ -1,12 +1,12 @@
 select
     day,
-    metric_name,
-    dimension_key,
-    cast(js_number(value) as text) as value,
-    cast(dimensions as text) as dimensions,
-    is_final,
-    js_time(computed_at) as computed_at
-from analytics.daily_metric_rollups
+    {{ csv_text("metric_name") }} as metric_name,
+    {{ csv_text("dimension_key") }} as dimension_key,
+    cast({{ js_number("value") }} as text) as value,
+    {{ csv_text("cast(dimensions as text)") }} as dimensions,
+    cast(is_final as text) as is_final,
+    {{ js_time("computed_at") }} as computed_at
+from {{ analytics }}.daily_metric_rollups
 where
     day >= %(start)s
     and day < %(end)s

@@ -5,10 +5,10 @@ with rollups as (
         day,
         variant_id,
         metric_name,
-        js_number(value) as value,
+        {{ js_number("value") }} as value,
         dimensions,
         is_final
-    from analytics.experiment_metric_rollups
+    from {{ analytics }}.experiment_metric_rollups
     where
         day >= %(start)s
         and day < %(end)s
@@ -21,11 +21,11 @@ series as (
     select
         rollups.experiment_id,
         max(rollups.day) as latest_day,
-        string_agg(
-            -- The order of the keys inside dimensions is jsonb's, by length: day, cohort_size,
-            -- converted_users.
-            cast(row_to_json(point) as text),
-            ',' order by rollups.day, rollups.variant_id collate "C", rollups.metric_name collate "C"
+        json_agg(
+            point order by
+                rollups.day,
+                rollups.variant_id collate "C",
+                rollups.metric_name collate "C"
         ) as points
     from rollups
     cross join lateral (
@@ -34,6 +34,7 @@ series as (
             rollups.variant_id,
             rollups.metric_name,
             rollups.value,
+            -- jsonb orders its keys by length: day, cohort_size, converted_users.
             rollups.dimensions,
             rollups.is_final
     ) as point
@@ -46,9 +47,8 @@ latest_by_variant as (
     select
         rollups.experiment_id,
         rollups.variant_id,
-        string_agg(
-            concat(to_json(rollups.metric_name), ':', rollups.value),
-            ',' order by rollups.metric_name collate "C"
+        json_object_agg(
+            rollups.metric_name, rollups.value order by rollups.metric_name collate "C"
         ) as metrics
     from rollups
     inner join series
@@ -63,57 +63,40 @@ latest as (
 
     select
         experiment_id,
-        string_agg(
-            concat(to_json(variant_id), ':{', metrics, '}'), ',' order by variant_id collate "C"
-        ) as metrics
+        json_object_agg(variant_id, metrics order by variant_id collate "C") as metrics
     from latest_by_variant
     group by 1
 
 ),
 
-catalog as (
+items as (
 
     select
-        experiment_id,
-        status,
-        js_time(start_at) as start_at,
-        js_time(end_at) as end_at,
-        targeting,
+        catalog.experiment_id,
+        catalog.status,
+        {{ js_time("catalog.start_at") }} as start_at,
+        {{ js_time("catalog.end_at") }} as end_at,
+        catalog.targeting,
         (
-            select string_agg(
-                cast(row_to_json(variant) as text), ',' order by variant_id collate "C"
-            )
-            from jsonb_to_recordset(variants) as variant (
+            select coalesce(json_agg(variant order by variant_id collate "C"), '[]')
+            from jsonb_to_recordset(catalog.variants) as variant (
                 variant_id text, variant_name text, weight json, is_control boolean
             )
-        ) as variants
-    from analytics.experiment_catalog
-    where cast(%(experiment_id)s as text) is null or experiment_id = %(experiment_id)s
-
-),
-
-answer as (
-
-    select
-        count(series.latest_day) = 0 as no_data,
-        string_agg(
-            concat(
-                '{"experiment_id":', to_json(catalog.experiment_id),
-                ',"status":', coalesce(to_json(catalog.status), 'null'),
-                ',"start_at":', coalesce(to_json(catalog.start_at), 'null'),
-                ',"end_at":', coalesce(to_json(catalog.end_at), 'null'),
-                ',"targeting":', coalesce(catalog.targeting, 'null'),
-                ',"variants":[', catalog.variants,
-                '],"latest_day":', coalesce(to_json(js_midnight(series.latest_day)), 'null'),
-                ',"latest_metrics_by_variant":{', latest.metrics,
-                '},"series":[', series.points, ']}'
-            ),
-            ',' order by catalog.experiment_id collate "C"
-        ) as items
-    from catalog
+        ) as variants,
+        {{ js_midnight("series.latest_day") }} as latest_day,
+        coalesce(latest.metrics, '{}') as latest_metrics_by_variant,
+        coalesce(series.points, '[]') as series
+    from {{ analytics }}.experiment_catalog as catalog
     left join series on series.experiment_id = catalog.experiment_id
     left join latest on latest.experiment_id = catalog.experiment_id
+    where
+        cast(%(experiment_id)s as text) is null
+        or catalog.experiment_id = %(experiment_id)s
 
 )
 
-select * from answer
+select
+    cast(row_to_json(items) as text) as item,
+    latest_day is not null as has_data
+from items
+order by experiment_id collate "C"

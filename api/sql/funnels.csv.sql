@@ -1,17 +1,21 @@
 select
     day,
-    funnel_name,
-    step_name,
-    dimension_key,
-    experiment_id,
-    variant_id,
+    {{ csv_text("funnel_name") }} as funnel_name,
+    {{ csv_text("step_name") }} as step_name,
+    {{ csv_text("dimension_key") }} as dimension_key,
+    {{ csv_text("experiment_id") }} as experiment_id,
+    {{ csv_text("variant_id") }} as variant_id,
     users_count,
     events_count,
-    is_final,
-    js_time(computed_at) as computed_at
-from analytics.funnel_rollups
+    cast(is_final as text) as is_final,
+    {{ js_time("computed_at") }} as computed_at
+from {{ analytics }}.funnel_rollups as rollups
 where
     day >= %(start)s
     and day < %(end)s
     and (cast(%(funnel_name)s as text) is null or funnel_name = %(funnel_name)s)
-order by day, funnel_name collate "C", step_name collate "C", dimension_key collate "C"
+order by
+    day,
+    rollups.funnel_name collate "C",
+    rollups.step_name collate "C",
+    rollups.dimension_key collate "C"

@@ -1,11 +1,11 @@
--- A seed keeps the order of its file only in where its rows lie.
+-- Numbers with gaps are places all the same.
 with steps as (
 
     select
         funnel_name,
         step_name,
-        rank() over (partition by funnel_name order by min(ctid)) as step
-    from analytics.funnel_steps
+        rank() over (partition by funnel_name order by min(step)) as step
+    from {{ analytics }}.funnel_steps
     group by 1, 2
 
 ),
@@ -15,7 +15,7 @@ rollups as (
     select
         rollups.*,
         steps.step
-    from analytics.funnel_rollups as rollups
+    from {{ analytics }}.funnel_rollups as rollups
     left join steps
         on
             steps.funnel_name = rollups.funnel_name
@@ -45,36 +45,28 @@ compared as (
     from rollups
     window journey as (partition by day, funnel_name, dimension_key order by step)
 
-),
-
-answer as (
-
-    select
-        count(*) = 0 as no_data,
-        string_agg(
-            cast(row_to_json(item) as text),
-            ',' order by
-                compared.day,
-                compared.funnel_name collate "C",
-                compared.step_name collate "C",
-                compared.dimension_key collate "C"
-        ) as items
-    from compared
-    cross join lateral (
-        select
-            compared.day,
-            compared.funnel_name,
-            compared.step_name,
-            compared.experiment_id,
-            compared.variant_id,
-            compared.users_count,
-            compared.events_count,
-            compared.step,
-            compared.conversion_from_previous,
-            compared.conversion_from_first,
-            compared.is_final
-    ) as item
-
 )
 
-select * from answer
+select
+    cast(row_to_json(item) as text) as item,
+    true as has_data
+from compared
+cross join lateral (
+    select
+        compared.day,
+        compared.funnel_name,
+        compared.step_name,
+        compared.experiment_id,
+        compared.variant_id,
+        compared.users_count,
+        compared.events_count,
+        compared.step,
+        compared.conversion_from_previous,
+        compared.conversion_from_first,
+        compared.is_final
+) as item
+order by
+    compared.day,
+    compared.funnel_name collate "C",
+    compared.step_name collate "C",
+    compared.dimension_key collate "C"

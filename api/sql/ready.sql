@@ -1,16 +1,10 @@
-with jobs as (
-
-    select unnest(cast(%(jobs)s as text [])) as job_name
-
-)
-
-select string_agg(cast(row_to_json(item) as text), ',' order by item.job_name)
-from jobs
+select cast(row_to_json(item) as text) as item
+from unnest(cast(%(jobs)s as text [])) as jobs (job_name)
 left join lateral (
     select
         as_of,
         finished_at
-    from analytics.rollup_runs
+    from {{ analytics }}.rollup_runs
     where
         rollup_runs.job_name = jobs.job_name
         and status = 'SUCCESS'
@@ -20,7 +14,8 @@ left join lateral (
 cross join lateral (
     select
         jobs.job_name,
-        js_time(run.finished_at) as last_success_at,
-        js_time(run.as_of) as data_as_of,
+        {{ js_time("run.finished_at") }} as last_success_at,
+        {{ js_time("run.as_of") }} as data_as_of,
         cast(extract(epoch from %(now)s - run.as_of) as bigint) as age_seconds
 ) as item
+order by jobs.job_name

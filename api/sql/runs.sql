@@ -1,23 +1,15 @@
-with runs as (
-
-    select * from analytics.rollup_runs
-    order by started_at desc, job_name
-    limit %(limit)s
-
-)
-
-select string_agg(cast(row_to_json(item) as text), ',' order by runs.started_at desc, runs.job_name)
-from runs
+select cast(row_to_json(item) as text) as item
+from {{ analytics }}.rollup_runs as runs
 cross join lateral (
     select
         id,
         job_name,
         status,
-        js_time(started_at) as started_at,
-        js_time(finished_at) as finished_at,
-        js_time(as_of) as as_of,
-        js_time(window_start) as window_start,
-        js_time(window_end) as window_end,
+        {{ js_time("started_at") }} as started_at,
+        {{ js_time("finished_at") }} as finished_at,
+        {{ js_time("as_of") }} as as_of,
+        {{ js_time("window_start") }} as window_start,
+        {{ js_time("window_end") }} as window_end,
         rows_written,
         ignored_count,
         ignored_by_rule,
@@ -25,3 +17,5 @@ cross join lateral (
         holder,
         dbt_invocation_id
 ) as item
+order by runs.started_at desc, runs.job_name
+limit %(limit)s

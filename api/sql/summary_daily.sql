@@ -5,7 +5,7 @@ with rollups as (
         metric_name,
         value,
         is_final
-    from analytics.daily_metric_rollups
+    from {{ analytics }}.daily_metric_rollups
     where
         day >= %(start)s
         and day < %(end)s
@@ -25,28 +25,28 @@ metrics as (
     select
         1 as place,
         metric_name,
-        js_number(value) as value,
-        concat(
-            '{"overall":true,"day":', to_json(day), ',"window_days":', %(window_days)s, '}'
-        ) as dimensions,
+        value,
+        row_to_json(dimensions) as dimensions,
         is_final
     from latest
+    cross join lateral (select true as overall, day, %(window_days)s as window_days) as dimensions
     where metric_name = 'logging_rate_24h'
     union all
     select
         2,
         metric_name,
-        js_number(value),
-        concat('{"day":', to_json(day), '}'),
+        value,
+        row_to_json(dimensions),
         is_final
     from latest
+    cross join lateral (select day) as dimensions
     where metric_name = 'dau'
     union all
     select
         3,
         'sessions_submitted_total',
-        js_number(sum(value)),
-        concat('{"window_days":', %(window_days)s, '}'),
+        sum(value),
+        json_build_object('window_days', %(window_days)s),
         bool_and(is_final)
     from rollups
     where metric_name = 'sessions_submitted'
@@ -55,29 +55,24 @@ metrics as (
     select
         4,
         metric_name,
-        js_number(value),
-        concat('{"day":', to_json(day), ',"unit":"seconds"}'),
+        value,
+        row_to_json(dimensions),
         is_final
     from latest
+    cross join lateral (select day, 'seconds' as unit) as dimensions
     where metric_name in ('ingestion_lag_p50', 'ingestion_lag_p95')
-
-),
-
-answer as (
-
-    select
-        count(*) = 0 as no_data,
-        string_agg(
-            concat(
-                '{"metric_name":', to_json(metric_name),
-                ',"value":', value,
-                ',"dimensions":', dimensions,
-                ',"is_final":', to_json(is_final), '}'
-            ),
-            ',' order by place, metric_name collate "C"
-        ) as items
-    from metrics
 
 )
 
-select * from answer
+select
+    cast(row_to_json(item) as text) as item,
+    true as has_data
+from metrics
+cross join lateral (
+    select
+        metrics.metric_name,
+        {{ js_number("metrics.value") }} as value,
+        metrics.dimensions,
+        metrics.is_final
+) as item
+order by metrics.place, metrics.metric_name collate "C"

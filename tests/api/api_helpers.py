@@ -22,18 +22,19 @@ NOW = datetime(2026, 11, 23, 15, 30, 2, 95000, tzinfo=UTC)
 
 
 @contextmanager
-def serving(log=None, **environment):
+def serving(log=None, host="127.0.0.1", **environment):
     """Run `python cli.py serve`; yield the process, its port and the path of its stderr."""
     port = free_port()
     log = log or Path(os.environ["ROLLUP_HOME"]).with_name(f"serve-{port}.log")
-    command = [sys.executable, str(ROOT / "cli.py"), "serve", "--port", str(port)]
+    command = [sys.executable, str(ROOT / "cli.py"), "serve"]
+    command += ["--host", host, "--port", str(port)]
     inherited = {name: os.environ[name] for name in os.environ if not name.startswith("API_")}
     with (
         log.open("w") as stderr,
         subprocess.Popen(command, stderr=stderr, env=inherited | environment) as process,
     ):
         try:
-            wait_for(lambda: ask(port, "/health")[0] == 200, process)
+            wait_for(lambda: ask(port, "/health", host=host)[0] == 200, process)
             yield process, port, log
         finally:
             process.terminate()
@@ -52,10 +53,13 @@ def wait_for(condition, process=None, seconds=60):
     raise AssertionError("It did not come about.")
 
 
-def ask(port, path, method="GET", token=TOKEN, **headers):
+def ask(port, path, method="GET", token=TOKEN, host="127.0.0.1", **headers):
     """Return status, headers and body of one request with a real client."""
-    conn = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    conn = http.client.HTTPConnection(host, port, timeout=30)
     try:
+        if host.startswith("unix:"):
+            conn.sock = socket.socket(socket.AF_UNIX)
+            conn.sock.connect(host.removeprefix("unix:"))
         if token:
             headers["x-dashboard-token"] = token.encode()
         conn.request(method, path, headers={k.replace("_", "-"): v for k, v in headers.items()})

@@ -5,9 +5,11 @@ import io
 import json
 import logging
 import re
+from urllib.parse import quote
 
 import pytest
 from api_helpers import TOKEN, fetch, is_error
+from flask import request
 
 from api.access_log import JsonLines
 
@@ -112,6 +114,16 @@ def test_head_of_a_csv_leaves_no_connection_behind(api_client, api_conninfo):
     assert fetch(client, CSV[0]).status_code == 200
 
 
+def test_more_exports_than_may_run_are_told_to_come_again(api_client, api_conninfo):
+    client = api_client(api_conninfo, exports=1)
+    with client.application.extensions["exports"]:
+        response = fetch(client, CSV[0])
+        assert is_error(response, 503, "Service Unavailable")
+        assert response.headers["Retry-After"] == "5"
+        assert fetch(client, METRICS[0]).status_code == 200
+    assert [fetch(client, path).status_code for path in CSV] == [200, 200, 200]
+
+
 @pytest.mark.parametrize("path", [METRICS[1], CSV[1]])
 def test_large_answers_are_packed_for_who_can_unpack_them(get, path):
     plain = get(path)
@@ -171,6 +183,19 @@ def test_no_line_holds_a_token(api_client, api_conninfo, log):
         {k: v for k, v in line.items() if k != "request_id"} for line in log()
     ])  # fmt: skip
     assert "t0ken" not in {line["request_id"] for line in log()}
+
+
+@pytest.mark.parametrize("token", ["t0ken", "tö'ken\\"])
+def test_no_traceback_holds_a_token(api_client, api_conninfo, log, token, monkeypatch):
+    client = api_client(api_conninfo, token=token)
+
+    def fail(path):
+        raise OSError(36, "File name too long", path)
+
+    monkeypatch.setattr(client.application, "dispatch_request", lambda: fail(request.path))
+    assert is_error(fetch(client, f"/static/{quote(token)}"), 500, "Internal Server Error")
+    error, _ = log()
+    assert re.search("""['"]/static/\\*{3}['"]\n$""", error["traceback"])
 
 
 def test_what_goes_wrong_inside_is_told_to_the_log_only(api_client, api_conninfo, log):

@@ -4,11 +4,13 @@ import json
 import re
 from urllib.parse import urlencode
 
+import psycopg
 import pytest
 from api_helpers import NOW
 from jsonschema import Draft202012Validator
 
 from api import create_app
+from api.access_log import LOGGED_PARAMETERS
 from api.docs import FILE
 from api.settings import Settings
 
@@ -32,6 +34,16 @@ def test_every_route_is_described_and_nothing_else():
     app = create_app(Settings("host=/nowhere"), now=lambda: NOW)
     routes = {rule.rule for rule in app.url_map.iter_rules()}
     assert routes - UNDESCRIBED == set(API["paths"])
+
+
+def test_the_log_knows_every_parameter():
+    assert set(LOGGED_PARAMETERS) == set(API["components"]["parameters"])
+
+
+def test_runs_have_every_column_of_the_run_log(get, api_conninfo):
+    with psycopg.connect(api_conninfo) as conn:
+        columns = conn.execute("select * from analytics.rollup_runs limit 0").description
+    assert {column.name for column in columns} == set(get("/v1/runs").json["runs"][0])
 
 
 def test_every_reference_leads_somewhere():

@@ -112,6 +112,9 @@ def test_a_query_that_takes_too_long_is_ended(api_client, api_conninfo):
         statements[name] = "select false, pg_sleep(5)::text"
     for path in (DAILY, f"{DAILY}?format=csv"):
         began = time.monotonic()
-        assert is_error(fetch(client, path), 503, "Service Unavailable")
+        response = fetch(client, path)
+        assert is_error(response, 503, "Service Unavailable")
+        assert "took longer than 0.5 seconds" in response.json["message"]
+        assert "API_STATEMENT_TIMEOUT_S" in response.json["message"]
         assert time.monotonic() - began < 2
     assert fetch(client, SUMMARY).status_code == 200

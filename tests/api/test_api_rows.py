@@ -49,19 +49,23 @@ def client(api_client, api_copy):
 
 @pytest.mark.parametrize(("stored", "printed"), NUMBERS.items())
 def test_numbers_print_as_in_javascript(api_conninfo, stored, printed):
-    expanded = queries.expanded(f"select js_number(float8 '{stored}')::text", "s")
+    macro = queries.environment("analytics").globals["js_number"]
     with psycopg.connect(api_conninfo) as conn:
-        assert conn.execute(expanded).fetchone() == (printed,)
+        number = macro(f"float8 '{stored}'")
+        assert conn.execute(f"select cast({number} as text)").fetchone() == (printed,)
 
 
 def test_numbers_reach_the_answers_as_they_print(client, api_copy):
     api_copy.execute("update analytics.daily_metric_rollups set value = 1e15")
     api_copy.execute("update analytics.experiment_metric_rollups set value = 1e20")
-    assert '"dau":1000000000000000,' in fetch(client, PATHS[0]).text
-    assert '"users_assigned":100000000000000000000}' in fetch(client, PATHS[1]).text
-    assert '"value":100000000000000000000,' in fetch(client, PATHS[1]).text
-    assert '"value":3000000000000000,' in fetch(client, f"{PATHS[3]}?window_days=3").text
-    assert '"value":100000000000000000000,' in fetch(client, PATHS[3]).text
+    for path, printed in (
+        (PATHS[0], '"dau":1000000000000000,'),
+        (PATHS[1], '"users_assigned":100000000000000000000}'),
+        (PATHS[1], '"value":100000000000000000000,'),
+        (f"{PATHS[3]}?window_days=3", '"value":3000000000000000,'),
+        (PATHS[3], '"value":100000000000000000000,'),
+    ):
+        assert printed in fetch(client, path).text.replace(" ", "")
 
 
 NAMES = ["__proto__", "7", "10", "a b", 'quo"te', "back\\slash", "tab\tnew\nline", "é", "日本", "🏋",
@@ -239,7 +243,10 @@ def test_csv_has_a_line_for_each_row(get):
 
 
 def test_csv_starts_no_formula_in_a_spreadsheet(client, api_copy):
-    names = ["=1+1", "+1", "-1", "@x", "\tx", "\rx", "x=1", 'a,"b"\n']
+    harmless = ["x=1", 'a,"b"\n', " x", "'=1"]
+    signs = ["=1+1", "+1", "-1", "@x", "\uff1d1", "\uff0b1", "\uff0d1", "\uff20x"]
+    behind = ["", " ", "\n", "\r\n", "\xa0", "\u3000", "\ufeff", "\x0b"]
+    names = [*harmless, "\tx", "\rx", "\nx", *(space + sign for space in behind for sign in signs)]
     api_copy.execute("delete from analytics.daily_metric_rollups")
     api_copy.cursor().executemany(
         "insert into analytics.daily_metric_rollups"
@@ -247,9 +254,30 @@ def test_csv_starts_no_formula_in_a_spreadsheet(client, api_copy):
         [(name,) for name in names],
     )
     rows = rows_of(fetch(client, f"{PATHS[0]}?format=csv"))[1:]
-    cells = [name if name in ("x=1", 'a,"b"\n') else f"'{name}" for name in names]
+    cells = [name if name in harmless else f"'{name}" for name in names]
     assert sorted(row[2] for row in rows) == sorted(cells)
     assert {row[3] for row in rows} == {"-1.5"}
+
+
+@pytest.mark.parametrize(
+    ("path", "table", "texts"),
+    [
+        (PATHS[0], "daily_metric_rollups", ["metric_name", "dimension_key", "dimensions"]),
+        (PATHS[1], "experiment_metric_rollups",
+         ["experiment_id", "variant_id", "metric_name", "dimensions"]),
+        (PATHS[2], "funnel_rollups",
+         ["funnel_name", "step_name", "dimension_key", "experiment_id", "variant_id"]),
+    ],
+)  # fmt: skip
+def test_csv_guards_every_column_of_text(client, api_copy, path, table, texts):
+    api_copy.execute(
+        f"delete from analytics.{table} where ctid <> (select max(ctid) from analytics.{table})"
+    )
+    sets = ", ".join(f"{name} = '{-1 if name == 'dimensions' else '=1'}'" for name in texts)
+    api_copy.execute(f"update analytics.{table} set {sets}")
+    header, row = rows_of(fetch(client, f"{path}?format=csv"))
+    guarded = {name for name, cell in zip(header, row, strict=True) if cell in ("'=1", "'-1")}
+    assert guarded == set(texts)
 
 
 def test_csv_of_many_rows_comes_whole(client, api_copy):

@@ -8,13 +8,11 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 from random import Random
 
 import pytest
 from api_helpers import free_port
 from chaos_helpers import assert_gone, log, start, succeed, successes
-from commands import wait_until
 from tables import stored
 
 from dbt_project import ROOT
@@ -80,16 +78,12 @@ def test_a_signal_at_any_moment_leaves_nothing_half_done(number, seed, strike, s
 @pytest.mark.chaos
 def test_a_server_that_is_stopped_while_it_starts_ends_at_once(database_url):
     rng, served = Random(0), {"DATABASE_URL": database_url, "DASHBOARD_TOKEN": "token"}
-    for _ in range(40):
-        command = [sys.executable, ROOT / "cli.py", "serve", "--workers", "4"]
-        command += ["--port", str(free_port())]
+    for _ in range(20):
+        command = [sys.executable, ROOT / "cli.py", "serve", "--port", str(free_port())]
         with subprocess.Popen(
             command, env={**os.environ, **served}, stderr=subprocess.DEVNULL
         ) as process:
-            workers = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-            wanted, seconds = rng.randint(1, 4), rng.choice((0, 0.002, 0.01))
-            wait_until(lambda: len(workers.read_text().split()) >= wanted)  # noqa: B023  asked at once
-            time.sleep(seconds)
+            time.sleep(rng.uniform(0.1, 3))
             process.terminate()
-            # Long before gunicorn would kill who does not end by himself.
-            assert process.wait(10) == 0
+            # Before it has handlers of its own a signal ends it as any process.
+            assert process.wait(10) in (0, -signal.SIGTERM)

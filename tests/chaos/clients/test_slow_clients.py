@@ -1,16 +1,11 @@
 """Clients that trickle, hang or take nothing, in number; others must not notice them."""
 
-import socket
-import time
 from contextlib import ExitStack
 
 import pytest
-from api_helpers import NOW, serving, url_of
-from wire import PROTECTED, TOKEN, connect, parsed
+from wire import connect, parsed
 
-from api.worker import HEAD_S
-
-NUMBER = 60  # more than all threads of all workers
+NUMBER = 60  # more than all threads
 HEAD = b"GET /health HTTP/1.1\r\nHost: x\r\n"
 TRICKS = {
     "no byte": b"",
@@ -62,82 +57,9 @@ def test_a_client_may_be_slow_within_reason(hostile):
 
 
 @pytest.mark.chaos
-def test_a_head_that_takes_too_long_is_ended(hostile, crowd):
-    silent, spoke = crowd(20, b""), crowd(20, TRICKS["half a head"])
-    began = time.monotonic()
-    while time.monotonic() - began < HEAD_S - 2:
-        for sock in spoke:  # a byte a second does not prolong it
-            sock.sendall(b"x")
-        hostile.still_serves()
-        time.sleep(1)
-    assert {everything(sock) for sock in silent} == {b""}
-    for sock in spoke:
-        (answer,) = parsed(everything(sock))
-        assert (answer.check().status, answer.json["error"]) == (408, "Request Timeout")
-
-
-@pytest.mark.chaos
-@pytest.mark.parametrize("name", ["no byte", "half a head", "half a body", "keeps alive"])
-def test_more_than_can_be_held_push_each_other_out(hostile, crowd, name):
-    crowd(3000, TRICKS[name])
-    hostile.still_serves()
-
-
-@pytest.mark.chaos
-def test_a_slow_head_and_body_a_byte_a_second(hostile, crowd):
+def test_others_are_answered_while_heads_and_bodies_trickle(hostile, crowd):
     slow = crowd(NUMBER, b"GET /he") + crowd(NUMBER, TRICKS["half a body"])
-    for _ in range(15):
-        for sock in list(slow):
-            try:
-                sock.sendall(b"a")
-            except OSError:
-                slow.remove(sock)  # its time was over
+    for _ in range(10):
+        for sock in slow:
+            sock.sendall(b"a")
         hostile.still_serves()
-        time.sleep(1)
-    assert not slow
-
-
-@pytest.fixture
-def large(api_copy):
-    """A database whose answer of a day is 8 MB as JSON, and 16 MB as CSV."""
-    api_copy.execute(
-        """
-        insert into analytics.daily_metric_rollups
-            (day, metric_name, dimension_key, value, dimensions, is_final, computed_at)
-        select
-            %s, 'event_volume_by_name', name, 1, jsonb_build_object('event_name', name),
-            false, now()
-        from
-            generate_series(1, 4000) as number,
-            lateral (select number || repeat('x', 2000) as name) as names
-        """,
-        [NOW.date()],
-    )
-    return api_copy.info.dsn
-
-
-@pytest.mark.chaos
-@pytest.mark.parametrize("form", ["json", "csv"])
-def test_clients_that_do_not_take_their_answers_keep_no_thread(large, form):
-    day = f"{NOW:%Y-%m-%d}"
-    question = f"GET {PROTECTED[0]}?from={day}&to={day}&format={form} HTTP/1.1\r\nHost: x\r\n"
-    question += f"x-dashboard-token: {TOKEN}\r\nConnection: close\r\n\r\n"
-    environment = {"DATABASE_URL": url_of(large), "DASHBOARD_TOKEN": TOKEN, "API_WORKERS": "1"}
-    environment |= {"API_THREADS": "2"}
-    with serving(token=TOKEN, **environment) as (_, port, _), ExitStack() as stack:
-        takers = []
-        for _ in range(2):
-            sock = stack.enter_context(socket.socket())
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
-            sock.connect(("127.0.0.1", port))
-            sock.sendall(question.encode())
-            takers.append(sock)
-        time.sleep(3)
-        with connect(port) as sock:
-            sock.sendall(HEAD + b"Connection: close\r\n\r\n")
-            assert [answer.status for answer in parsed(everything(sock))] == [200]
-        number = 4000 if form == "json" else 8000
-        for sock in takers:  # who begins to take it gets all of it
-            sock.settimeout(60)
-            (answer,) = parsed(everything(sock))
-            assert answer.status == 200 and answer.body.count(b"xxxx" * 500) == number

@@ -1,13 +1,12 @@
-"""The dashboard: one page, and the static files that it is made of."""
+"""The dashboard: one page and its static files."""
 
 import hashlib
 from pathlib import Path
 
 from flask import Blueprint, Response, abort, request
-from werkzeug.utils import safe_join
 from werkzeug.wrappers import Response as BaseResponse
 
-blueprint = Blueprint("pages", __name__)
+blueprint = Blueprint("static_files", __name__)
 FOLDER = Path(__file__).with_name("static")
 TYPES = {
     ".css": "text/css",
@@ -18,7 +17,7 @@ TYPES = {
 }
 HEADERS = {
     "Cache-Control": "no-cache",
-    # Nothing inline, nothing from elsewhere, and no text of ours can be turned into markup.
+    # No inline code, no other origin, and no text that becomes markup.
     "Content-Security-Policy": "; ".join(
         (
             "default-src 'none'",
@@ -38,6 +37,22 @@ HEADERS = {
 }
 
 
+def files(folder: Path) -> dict[str, Path]:
+    """Return the files below `folder` that are served, by their path in a URL."""
+    return {
+        path.relative_to(folder).as_posix(): path
+        for path in folder.rglob("*")
+        # The last condition is false for a link that leads out of the folder.
+        if path.suffix in TYPES
+        and path.is_file()
+        and path.resolve().is_relative_to(folder.resolve())
+    }
+
+
+# A client's path is looked up here and never reaches the file system.
+FILES = files(FOLDER)
+
+
 @blueprint.get("/")
 def index() -> BaseResponse:
     return _file("index.html")
@@ -49,14 +64,9 @@ def static(name: str) -> BaseResponse:
 
 
 def _file(name: str) -> BaseResponse:
-    found = safe_join(str(FOLDER), name)
-    path = Path(found or "")
-    if not found or path.suffix not in TYPES or not path.is_file():
-        abort(404)
-    if not path.resolve().is_relative_to(FOLDER.resolve()):  # a link that leads out
-        abort(404)
+    path = FILES.get(name) or abort(404)
     body = path.read_bytes()
     response = Response(body, mimetype=TYPES[path.suffix], headers=HEADERS)
-    # Weak, because the body may go out packed.
+    # Weak, because the body may be compressed.
     response.set_etag(hashlib.sha256(body).hexdigest()[:32], weak=True)
     return response.make_conditional(request)

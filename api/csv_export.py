@@ -1,4 +1,4 @@
-"""Rollup rows as CSV that a spreadsheet can open without running what an app sent."""
+"""Rollup rows as CSV. `csv_text` in `sql/macros.sql` keeps spreadsheets from running formulas."""
 
 import csv
 import io
@@ -10,17 +10,22 @@ from typing import Any
 import psycopg
 from flask import Response, current_app
 
-from api.database import NOT_THERE_YET
+from api.database import NOT_THERE_YET, Row
+from api.errors import Busy
 
 ROWS = 2000
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+SLOT_WAIT_S = 0.2  # an export of some hundred rows takes a tenth of it
 
 
 def respond(name: str, values: Mapping[str, Any]) -> Response:
-    """Return the rows of an answer, read from the server as the client takes them."""
+    """Return an endpoint's rows, sent while they are read. Raises Busy if many do so already."""
     database = current_app.extensions["database"]
     statement = current_app.extensions["queries"][f"{name}.csv"]
+    slots = current_app.extensions["exports"]
+    if not slots.acquire(timeout=SLOT_WAIT_S):
+        raise Busy("Too many CSV exports are running. Try again in a few seconds.")
     with ExitStack() as stack:
+        stack.callback(slots.release)
         # The first rows are read before the status goes out, so that an error can still be told.
         try:
             cursor = stack.enter_context(database.cursor(statement, values))
@@ -35,26 +40,14 @@ def respond(name: str, values: Mapping[str, Any]) -> Response:
     return response
 
 
-def _blocks(cursor: psycopg.ServerCursor, rows: list[tuple[Any, ...]]) -> Iterator[str]:
-    names = [column.name for column in cursor.description or ()]
-    number = names.index("value") if "value" in names else None
+def _blocks(cursor: psycopg.ServerCursor, rows: list[Row]) -> Iterator[str]:
     buffer = io.StringIO()
     writer = csv.writer(buffer)
-    writer.writerow(names)
+    writer.writerow(column.name for column in cursor.description or ())
     while rows:
-        writer.writerows(
-            [_safe(cell, nth == number) for nth, cell in enumerate(row)] for row in rows
-        )
+        writer.writerows(rows)
         yield buffer.getvalue()
         buffer.seek(0)
         buffer.truncate()
         rows = cursor.fetchmany(ROWS)
     yield buffer.getvalue()
-
-
-def _safe(cell: Any, is_number: bool) -> Any:
-    if isinstance(cell, bool):
-        return "true" if cell else "false"
-    if isinstance(cell, str) and not is_number and cell.startswith(FORMULA_STARTS):
-        return f"'{cell}"
-    return cell

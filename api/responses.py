@@ -1,0 +1,92 @@
+"""Turns a request for metrics into a response: JSON or CSV, or 304 without a body."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Response, current_app, request
+
+from api import csv_export
+from api.database import Row
+
+# Part of every ETag: raise it when the shape of a response changes.
+SHAPE = "1"
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """What an endpoint reads: the key of its list, the jobs behind it, its statements."""
+
+    name: str
+    key: str
+    jobs: tuple[str, ...]
+    statements: tuple[str, ...]
+
+
+DAILY = Endpoint("daily", "days", ("daily",), ("daily",))
+EXPERIMENTS = Endpoint("experiments", "experiments", ("experiment",), ("experiments",))
+FUNNELS = Endpoint("funnels", "rows", ("funnel",), ("funnels",))
+SUMMARY = Endpoint(
+    "summary", "metrics", ("daily", "experiment"), ("summary_daily", "summary_experiments")
+)
+
+
+def respond(
+    endpoint: Endpoint,
+    head: Mapping[str, Any],
+    values: Mapping[str, Any],
+    *,
+    with_no_data: bool = True,
+    as_csv: bool = False,
+) -> Response:
+    """Return the endpoint's response with the keys of `head` first, 304 if the client has it."""
+    database = current_app.extensions["database"]
+    queries = current_app.extensions["queries"]
+    versions = [queries[f"version_{job}"] for job in endpoint.jobs]
+    asked = (SHAPE, endpoint.name, as_csv, sorted((name, str(v)) for name, v in values.items()))
+    if as_csv or request.if_none_match:
+        tag = _tag(database.rows_if_there(versions, values), asked)
+        if tag and request.if_none_match.contains_weak(tag):
+            return _tagged(Response(status=304), tag)
+    if as_csv:
+        return _tagged(csv_export.respond(endpoint.name, values), tag)
+
+    statements = [queries[statement] for statement in endpoint.statements]
+    found = database.rows_if_there([*versions, *statements], values)
+    about = found[: len(versions)]
+    items = [row for rows in found[len(versions) :] for row in rows]
+    head = {
+        "generated_at": head["generated_at"],
+        # Of several jobs the one that lags behind says how fresh the response is.
+        "data_as_of": min((rows[0][1] for rows in about if rows and rows[0][1]), default=None),
+        **head,
+    }
+    if with_no_data:
+        head["no_data"] = not any(has_data for _, has_data in items)
+    response = with_items(head, endpoint.key, (item for item, _ in items))
+    return _tagged(response, _tag(about, asked))
+
+
+def with_items(head: Mapping[str, Any], key: str, items: Iterable[str]) -> Response:
+    """Return `head` as JSON, followed by a list of what PostgreSQL has made JSON already."""
+    text = json.dumps(head, separators=(",", ":"))
+    body = f'{text[:-1]},"{key}":[{",".join(items)}]}}'
+    return Response(body, mimetype="application/json")
+
+
+def _tag(about: Sequence[list[Row]], asked: tuple[Any, ...]) -> str | None:
+    """Return what tells two responses apart; None where nothing says when rows were written."""
+    versions = [rows[0][0] for rows in about if rows and rows[0][0]]
+    if len(versions) < len(about):
+        return None
+    return hashlib.sha256(repr((versions, asked)).encode()).hexdigest()[:32]
+
+
+def _tagged(response: Response, tag: str | None) -> Response:
+    if tag:
+        # Weak, because generated_at differs, and a proxy may compress the body again.
+        response.set_etag(tag, weak=True)
+    response.headers["Cache-Control"] = "private, no-cache"
+    return response

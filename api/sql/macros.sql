@@ -1,0 +1,34 @@
+{# A number as JavaScript prints it: 12, not 12.0 or 1e+15. What JSON cannot say is null. #}
+{% macro js_number(x) -%}
+    case
+        when {{ x }} = 0 then cast('0' as json)
+        when abs({{ x }}) >= 0.0001 and abs({{ x }}) < 1e15 then to_json({{ x }})
+        when abs({{ x }}) >= 0.000001 and abs({{ x }}) < 1e21
+            then to_json(cast(cast({{ x }} as text) as numeric))
+        when abs({{ x }}) < 'Infinity'
+            then cast(replace(cast({{ x }} as text), 'e-0', 'e-') as json)
+        else cast('null' as json)
+    end
+{%- endmacro %}
+
+{# An instant as JavaScript prints it. An infinite one is null. #}
+{% macro js_time(x) -%}
+    to_char({{ x }} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
+{%- endmacro %}
+
+{# A day's midnight. As an instant it would be one in the session's TimeZone, and not every day has
+   a midnight there. #}
+{% macro js_midnight(x) -%}
+    to_char(cast({{ x }} as timestamp), 'YYYY-MM-DD"T00:00:00.000Z"')
+{%- endmacro %}
+
+{# Text behind which a spreadsheet suspects no formula: a quote goes before a sign that begins one,
+   also full-width or behind white space, and before tabs and line breaks, behind which some programs
+   begin a new cell. #}
+{% macro csv_text(x) -%}
+    case
+        when {{ x }} collate "C" ~ '^[\t\r\n]|^[\s\u0085\u00a0\u1680\u2000-\u200b\u2028\u2029\u202f\u205f\u3000\ufeff]*[-=+@\uff1d\uff0b\uff0d\uff20]'
+            then concat('''', {{ x }})
+        else {{ x }}
+    end
+{%- endmacro %}
