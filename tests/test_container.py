@@ -92,7 +92,7 @@ def test_the_roles_of_the_compose_file_do_their_work_and_no_more(
     monkeypatch.setenv("DATABASE_URL", composed["rollup"])
     file = tmp_path / "events.csv"
     file.write_text("user,event,occurred_at\nu,app_opened,2026-11-23T10:00:00Z\n")
-    for command in (("load", file), ("--as-of", tables.NOW, "--job", "daily")):
+    for command in (("load", "--into-app", file), ("--as-of", tables.NOW, "--job", "daily")):
         outcome = cli(*command)
         assert outcome.exit_code == 0, outcome.stdout + outcome.stderr
     app = create_app(Settings(parse_url(composed["api"]), token="t"))

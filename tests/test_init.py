@@ -126,7 +126,7 @@ def test_the_writer_runs_every_job_and_the_reader_serves_the_api(app, cli, run, 
         bodies.append([answer.data for answer in answers])
         flask.extensions["database"].close()
     assert bodies[0] == bodies[1]
-    assert b'"dau":1' in bodies[0][0] and b'"users_assigned":1' in bodies[0][2]
+    assert b'"dau" : 1' in bodies[0][0] and b'"users_assigned" : 1' in bodies[0][2]
 
     for refused in (
         "select * from public.event_logs",

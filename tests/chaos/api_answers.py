@@ -31,7 +31,7 @@ def raw_answers(url: str, now: datetime, window_days: int = 14) -> dict[str, str
         for path in PATHS:
             for kind in ("json", "csv") if path != "summary" else ("json",):
                 query = f"/v1/metrics/{path}?window_days={window_days}&format={kind}"
-                response = client.get(query, headers={"x-dashboard-token": TOKEN})
+                response = client.get(query, headers={"x-dashboard-token": TOKEN}, buffered=True)
                 assert response.status_code == 200, f"{query}: {response.text}"
                 found[f"{path}.{kind}"] = response.text
     finally:

@@ -12,7 +12,9 @@ from packaging.utils import canonicalize_name
 from dbt_project import ROOT
 
 OWN = "analytics-rollups"
-PERMISSIVE = re.compile(r"\b(MIT|BSD|Apache|ISC|PSF|Python Software Foundation|Unlicense)\b", re.I)
+PERMISSIVE = re.compile(
+    r"\b(MIT|BSD|Apache|ISC|PSF|Python Software Foundation|Unlicense|ZPL)\b", re.I
+)
 # Of these the terms bind who changes them, not who uses them as they are.
 WEAK_COPYLEFT = {
     "certifi": "MPL-2.0",
