@@ -1,4 +1,4 @@
-"""Nothing that the app plants in its schemas runs with the rights of the jobs, `init` or the API."""
+"""Nothing that the app plants in its schemas runs with the rights of the jobs or the API."""
 
 from contextlib import suppress
 
