@@ -6,6 +6,9 @@ LINT := .venv-lint/bin
 EVENTS ?= 1000000
 OLDEST ?= /usr/lib/postgresql/15/bin
 VENDOR := api/static/vendor
+# A folder changes when a file in it goes.
+SQL := $(wildcard models models/* models/*/* macros macros/* seeds/*/* tests/*/*.sql) \
+    .sqlfluff dbt_project.yml .ci/lint_sql.py
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test chaos audit oldest lint format bench docs vendor screenshots clean
@@ -37,7 +40,7 @@ audit: setup ## Ask the Python Package Index which pinned versions have known vu
 oldest: setup ## Run the jobs' tests on the oldest PostgreSQL that is supported, Debian's 15
 	.ci/with-postgres $(OLDEST) $(BIN)/pytest \
 	    tests/test_guarantees.py tests/test_against_oracle.py tests/test_run_log.py tests/test_dbt_project.py \
-	    tests/test_search_path.py tests/test_plans.py
+	    tests/chaos/test_planted_functions.py tests/test_plans.py
 
 # check-jsonschema and sqlfluff's way into dbt want different versions of click, so the linters of
 # everything but Python and SQL have an environment of their own.
@@ -46,7 +49,12 @@ oldest: setup ## Run the jobs' tests on the oldest PostgreSQL that is supported,
 	.venv-lint/bin/pip install --quiet --requirement constraints-lint.txt
 	touch $@
 
-lint: setup .venv-lint/ready ## Check the style of everything but the SQL, which is among the tests
+target/sql-style: .venv/ready $(SQL)
+	$(BIN)/python .ci/lint_sql.py
+	mkdir -p target
+	touch $@
+
+lint: setup .venv-lint/ready target/sql-style ## Check types, style, workflows and container
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

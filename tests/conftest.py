@@ -31,8 +31,8 @@ pytest_plugins = ["api_fixtures"]  # of the whole session, so that their databas
 
 # No test reads a clock's time zone by accident: the databases live in Nepal, at +05:45.
 TIME_ZONE = "Asia/Kathmandu"
-TOGETHER = ("tests/api/", "tests/browser/")
-LONGEST = ("test_extending.py", "test_sql_style.py")
+TOGETHER = ("tests/api/", "tests/browser/", "tests/chaos/test_planted_functions.py")
+LONGEST = ("test_extending.py",)
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 

@@ -25,105 +25,106 @@ CLOSER = {
     "timestamp with time zone": ("text",),
     "double precision": ("integer", "bigint", "numeric"),
     "numeric": ("integer", "bigint", "double precision"),
-    '"any"': ("text", "integer"),
-    "anyelement": ("text", "date", "timestamp"),
+    '"any"': ("text", "integer", "json", "double precision"),
+    "anyelement": ("text", "date", "timestamp", "double precision"),
+    "json": ("jsonb",),
     "anyarray": ("text[]",),
     "jsonb": ("text",),
     "date": ("text",),
 }
+TYPES = [
+    "text", "name", '"char"', "boolean", "integer", "bigint", "numeric", "double precision", "oid",
+    "regclass", "uuid", "date", "interval", "timestamp", "timestamptz", "json", "jsonb", "text[]",
+]  # fmt: skip
+LIKE = {"~~", "!~~", "~~*", "!~~*"}
 PLANT = """
 create sequence public.ran;
 grant usage on sequence public.ran to public;
 
-create function public.plant(kind text, arguments text[], out_type text) returns void
+create function public.plant(kind text, arguments text, out_type text) returns void
 language plpgsql set search_path = pg_catalog as $plant$
 begin
     execute format(
-        'create function public.%%I(%%s) returns %%s language plpgsql as '
+        'create function public.%I(%s) returns %s language plpgsql as '
         '$$ begin perform pg_catalog.nextval(''public.ran''); '
-        'raise exception ''planted %%s(%%s) ran''; end $$',
-        kind, array_to_string(arguments, ', '), out_type, kind, array_to_string(arguments, ', ')
+        'raise exception ''planted %s(%s) ran''; end $$',
+        kind, arguments, out_type, kind, arguments
     );
 exception when others then null;  -- some combinations PostgreSQL does not accept
+end $plant$;
+
+create function public.plant_operator(kind text, a text, b text) returns void
+language plpgsql set search_path = pg_catalog as $plant$
+begin
+    execute format(
+        'create operator public.%s (leftarg = %s, rightarg = %s, function = public.operated)',
+        kind, a, b
+    );
+exception when others then null;
 end $plant$;
 """
 FUNCTIONS = """
 select proname, array(
     select format_type(argument, null)
     from unnest(proargtypes) with ordinality as types (argument, place) order by place
-), format_type(prorettype, null)
+), format_type(prorettype, null), provariadic <> 0
 from pg_catalog.pg_proc
 where
     proname = any(%s) and pronargs between 1 and 4 and prokind in ('f', 'a')
     and pronamespace = 'pg_catalog'::regnamespace
 """
+OPERATED = """
+select public.plant('operated', a || ', ' || b, 'boolean')
+from unnest(%(types)s::text[]) as a cross join unnest(%(types)s::text[]) as b
+"""
 OPERATORS = """
-do $do$
-declare one record;
-begin
-    for one in
-        select name, a, b
-        from unnest(array[
-            'text', 'name', '"char"', 'integer', 'bigint', 'oid', 'regclass', 'date', 'interval',
-            'timestamp', 'timestamptz', 'double precision', 'text[]'
-        ]) as a
-        cross join unnest(array[
-            'text', 'name', '"char"', 'integer', 'bigint', 'oid', 'regclass', 'date', 'interval',
-            'timestamp', 'timestamptz', 'double precision', 'text[]'
-        ]) as b
-        cross join unnest(array[
-            '=', '<>', '<', '<=', '>', '>=', '~', '!~', '~~', '~~*', '||', '+', '-', '*', '/'
-        ]) as name
-        where not exists (
-            select from pg_catalog.pg_operator
-            where oprname = name and oprleft = a::regtype and oprright = b::regtype
-        )
-    loop
-        begin
-            perform public.plant('operator_function', array[one.a, one.b], 'boolean');
-            execute format(
-                'create operator public.%s (leftarg = %s, rightarg = %s, function = '
-                'public.operator_function)', one.name, one.a, one.b
-            );
-        exception when others then null;
-        end;
-    end loop;
-end $do$
+select public.plant_operator(name, a, b)
+from unnest(%(types)s::text[]) as a cross join unnest(%(types)s::text[]) as b cross join (
+    select distinct oprname from pg_catalog.pg_operator where oprname = any(%(operators)s)
+) as known (name)
+where not exists (
+    select from pg_catalog.pg_operator
+    where oprname = name and oprleft = a::regtype and oprright = b::regtype
+)
 """
 
 
 def plant(conn: psycopg.Connection) -> None:
     """Plant in `public` as the role of `conn`, which needs the right to create there."""
     conn.execute("set search_path = pg_catalog")  # or what is planted would stop the planting
-    conn.execute(PLANT.replace("%%", "%"))
-    functions = conn.execute(FUNCTIONS, [sorted(called())]).fetchall()
+    conn.execute(PLANT)
+    functions = conn.execute(FUNCTIONS, [sorted(called(r"\b([a-z_0-9]+)\s*\("))]).fetchall()
     overloads = {
-        (name, variant, out) for name, types, out in functions for variant in _closer(tuple(types))
+        (name, ", ".join(closer), out if "any" not in out else "text")
+        for name, types, out, is_variadic in functions
+        for given in ([types, types + types[-1:]] if is_variadic else [types])
+        for closer in _closer(given) - {tuple(types)}
     }
     with conn.cursor() as cursor:
-        cursor.executemany("select public.plant(%s, %s, %s)", [
-            (name, list(types), out if "any" not in out else "text")
-            for name, types, out in sorted(overloads)
-        ])  # fmt: skip
-    conn.execute(OPERATORS)
+        cursor.executemany("select public.plant(%s, %s, %s)", sorted(overloads))
+    operators = sorted(called(r"(?<=\s)([-+*/<>=|#%~@&?!]+)(?=\s)") | LIKE)
+    for query in (OPERATED, OPERATORS):
+        conn.execute(query, {"types": TYPES, "operators": operators})
     conn.execute("reset search_path")
 
 
 def calls(conn: psycopg.Connection) -> int:
-    """Return how often something planted ran."""
-    row = conn.execute("select case when is_called then last_value else 0 end from public.ran")
-    return row.fetchone()[0]
+    """Return how often something planted ran since this was asked last."""
+    query = "select case when is_called then last_value else 0 end from public.ran"
+    (number,) = conn.execute(query).fetchone()
+    conn.execute("alter sequence public.ran restart")
+    return number
 
 
-def called() -> set[str]:
-    """Return every word that the project, or dbt for it, writes before a parenthesis."""
-    files = (path for pattern in (*SQL, *PYTHON, DBT) for path in ROOT.glob(pattern))
-    return {name for path in files for name in re.findall(r"\b([a-z_0-9]+)\s*\(", path.read_text())}
+def called(pattern: str) -> set[str]:
+    """Return what stands where `pattern` says in the project's SQL, and in dbt's for it."""
+    files = (path for glob in (*SQL, *PYTHON, DBT) for path in ROOT.glob(glob))
+    return {name for path in files for name in re.findall(pattern, path.read_text())}
 
 
-def _closer(types: tuple[str, ...]) -> set[tuple[str, ...]]:
-    """Return the argument lists that fit some call better than `types`."""
+def _closer(types: list[str]) -> set[tuple[str, ...]]:
+    """Return the argument lists that fit some call as well as `types`, or better."""
     found = {()}
     for kind in types:
         found = {(*before, one) for before in found for one in (kind, *CLOSER.get(kind, ()))}
-    return found - {types}
+    return found

@@ -19,7 +19,6 @@ from dbt_project import ROOT, demo
 from dbt_project.database import parse_url
 
 PAGE = documents.read("docs/extending.md")
-README = documents.read("README.md")
 WINDOW = ("--window-days", "30")
 CLOCK = {"as_of": f"{NOW}"}
 # `make test` takes minutes. These know the metrics, here in the windows that are done first, and
@@ -148,13 +147,3 @@ def test_a_funnel_is_added_by_the_page(app, run, follow, ask):
     found = ask(f"/v1/metrics/funnels?window_days=1&funnel_name={steps[0][0]}")["rows"]
     order = {row["step_name"]: row["step"] for row in found}
     assert order == {step: nth for nth, (_, step) in enumerate(steps, start=1)}
-
-
-@pytest.mark.parametrize(
-    ("short", "long"), [("How to add a metric", "A metric"), ("How to add a funnel", "A funnel")]
-)
-def test_the_readme_shows_blocks_of_the_page(short, long):
-    shown = [block for block in README.blocks if short in block.headings]
-    assert shown
-    for block in shown:
-        assert block.text in PAGE.under(long, block.language)

@@ -16,40 +16,23 @@ def address(lasting_database, run_on, tmp_path_factory):
     return (folder / "site" / "index.html").as_uri()
 
 
-@pytest.fixture
-def visit(browser, address):
-    """Open a place of the page, which may ask no host for anything but its own folder."""
+def test_the_page_asks_no_host_and_leads_everywhere(browser, address):
     context = browser.new_context(viewport=DESKTOP)
     context.set_default_timeout(10_000)
     page, asked, problems = context.new_page(), set(), []
     page.on("request", lambda request: asked.add(request.url))
     page.on("pageerror", lambda error: problems.append(str(error)))
-
-    def visit(place):
-        page.goto(f"{address}#!/{place}")
-        return page
-
-    yield visit
+    page.goto(f"{address}#!/overview")
+    expect(page.get_by_role("heading", name="Analytics Rollups")).to_be_visible()
+    page.get_by_role("link", name="funnel_rollups").click()
+    expect(page.get_by_role("heading", name="funnel_rollups")).to_be_visible()
+    page.goto(f"{address}#!/model/model.analytics_rollups.daily_metric_rollups")
+    page.get_by_role("row", name="value").first.click()
+    expect(page.get_by_text("for the rate a share from 0 to 1").last).to_be_visible()
+    page.goto(f"{address}#!/exposure/exposure.analytics_rollups.api_funnels")
+    link = page.get_by_role("link", name="View this exposure")
+    expect(link).to_have_attribute("href", "http://127.0.0.1:8000/v1/metrics/funnels")
     context.close()
     folder = address.rpartition("/")[0]
     assert [url for url in asked if not url.startswith(("data:", folder))] == []
     assert problems == []
-
-
-def test_overview_introduces_the_project(visit):
-    page = visit("overview")
-    expect(page.get_by_role("heading", name="Analytics Rollups")).to_be_visible()
-    page.get_by_role("link", name="funnel_rollups").click()
-    expect(page.get_by_role("heading", name="funnel_rollups")).to_be_visible()
-
-
-def test_model_shows_its_columns(visit):
-    page = visit("model/model.analytics_rollups.daily_metric_rollups")
-    page.get_by_role("row", name="value").first.click()
-    expect(page.get_by_text("for the rate a share from 0 to 1").last).to_be_visible()
-
-
-def test_exposure_links_to_its_endpoint(visit):
-    page = visit("exposure/exposure.analytics_rollups.api_funnels")
-    link = page.get_by_role("link", name="View this exposure")
-    expect(link).to_have_attribute("href", "http://127.0.0.1:8000/v1/metrics/funnels")

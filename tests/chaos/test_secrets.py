@@ -78,9 +78,11 @@ COMMANDS = [
 
 
 def test_no_command_tells_the_password_of_a_url_that_does_not_serve(cli, monkeypatch):
-    for wrong, url in BAD_URLS.items():
+    for nth, (wrong, url) in enumerate(BAD_URLS.items()):
         monkeypatch.setenv("DATABASE_URL", url)
-        for command in COMMANDS:
+        # Every command meets a URL that cannot be read, an option libpq refuses, and no server.
+        is_of_a_kind = wrong in ("closed port", "bad sslmode", "a half escape", "a bare at")
+        for command in COMMANDS if is_of_a_kind else (COMMANDS[nth % len(COMMANDS)],):
             outcome = cli(*command)
             assert outcome.exit_code == 1, (wrong, command)
             told = outcome.stdout + outcome.stderr
