@@ -85,8 +85,8 @@
 {%- endmacro %}
 
 {#-
-    Whether an index finds a user's events. It asks the planner, because the log may be a view. False
-    for a nondeterministic collation, because ids are compared byte by byte.
+    Whether an index finds a user's events. It asks the planner, because the log may be a view.
+    False for a nondeterministic collation, because ids are compared byte by byte.
 -#}
 {% macro users_are_indexed() -%}
     {%- set logs = source('app', 'event_logs') -%}
