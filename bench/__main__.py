@@ -32,9 +32,9 @@ COMPOSITE = "create index on event_logs (anonymous_user_id, occurred_at)"
 
 @dataclass(frozen=True)
 class Scenario:
-    """A log, and a window to compute from it. `events` and `users` are shares of EVENTS.
+    """An event log and a window to compute from it. `events` and `users` are fractions of EVENTS.
 
-    `after` is executed when the log is there. Without `analyze` the planner has no statistics.
+    `after` is SQL to run on the filled log. Without `analyze` the planner has no statistics.
     """
 
     events: float = 1
@@ -47,8 +47,8 @@ class Scenario:
     analyze: bool = True
 
 
-# The first four are one app, its history twice as long, more variants, and one index more. The
-# others are logs of a tenth of the events, of shapes that a plan could founder on.
+# The first four are one app, with twice the history, more variants, and one more index. The others
+# are logs with a tenth of the events, in shapes that may lead to bad plans.
 SCENARIOS = {
     "base": Scenario(),
     "history": Scenario(events=2, days=360),
@@ -57,7 +57,7 @@ SCENARIOS = {
     "young": Scenario(0.1, 0.04, days=10, session_events=1),
     "young_unanalyzed": Scenario(0.1, 0.04, days=10, session_events=1, analyze=False),
     "stale": Scenario(
-        # Statistics of a time when the log held one user and one day.
+        # Statistics from when the log had one user and one day.
         0.1, 0.04, days=10, session_events=1, analyze=False,
         after="create table kept as table event_logs; truncate event_logs;"
         " insert into event_logs select * from kept order by received_at limit 1;"
@@ -77,11 +77,10 @@ SCENARIOS = {
 @click.option("--scenario", "scenarios", type=click.Choice(list(SCENARIOS)), multiple=True)
 @click.option("--repeat", type=int, default=5, show_default=True)
 def main(events: int, scenarios: tuple[str, ...], repeat: int) -> None:
-    """Time whole runs, and the SQL of each job against one plain pass over its window.
+    """Time whole runs, and compare the SQL of each job with one plain pass over its window.
 
-    The base scenario spreads EVENTS over 180 days and a hundredth as many users.
-    BENCH_DATABASE_URL names a server to create the databases on; by default it is an embedded
-    one. They are kept, so a second run does not make them again.
+    The base scenario spreads EVENTS over 180 days and EVENTS / 100 users. The databases are created
+    on the server of BENCH_DATABASE_URL, by default an embedded one, and kept for later runs.
     """
     rows = []
     with _server() as url:
@@ -131,7 +130,7 @@ def _server() -> Iterator[str]:
 
 
 def _database(url: str, scenario: str, events: int) -> str:
-    """Return the URL of the scenario's database, made if it is not there yet."""
+    """Return the URL of the scenario's database; create it if it does not exist."""
     wanted = SCENARIOS[scenario]
     name = f"bench_{scenario}_{events}"
     target = psycopg.conninfo.make_conninfo(url, dbname=name)
@@ -157,7 +156,7 @@ def _database(url: str, scenario: str, events: int) -> str:
 
 
 def _as_url(conninfo: str) -> str:
-    """Return the conninfo as the URL that DATABASE_URL wants."""
+    """Return the conninfo as a URL for DATABASE_URL."""
     given = psycopg.conninfo.conninfo_to_dict(conninfo)
     login = quote(str(given.pop("user", "")), safe="")
     if "password" in given:

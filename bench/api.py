@@ -83,7 +83,7 @@ def _long_run(server: psutil.Process, requests: int, connections: int) -> str:
     paths = [f"/v1/metrics/{endpoint.name}?window_days={days}" for endpoint, days in MEASURED]
     paths += ["/v1/metrics/daily?format=csv", "/v1/metrics/daily?window_days=0"]
     paths += ["/v1/runs", "/ready"]
-    # The large answers once in ten rounds, or the run takes half an hour.
+    # Large responses only once in ten rounds, or the run takes half an hour.
     small = [path for path in paths if "=90" not in path]
     around = itertools.cycle([*(small * 10), *paths])
     flood(((path, {}) for path in itertools.islice(around, 3000)), connections)

@@ -1,4 +1,4 @@
--- Rollups of 90 days that end today, in tables that a run has made.
+-- Rollups of the 90 days up to today, in tables that a run has created.
 set search_path to analytics;
 
 insert into daily_metric_rollups

@@ -1,6 +1,6 @@
--- Fills empty source tables with a steady app: as many events on every day, most users gone
--- after a fortnight, some staying for months. Wants these settings: bench.events, bench.users,
--- bench.days, bench.experiments, bench.session_events, bench.as_of
+-- Fills empty source tables with a steady app: the same number of events every day; most users
+-- leave within two weeks, some stay for months. Requires the settings bench.events, bench.users,
+-- bench.days, bench.experiments, bench.session_events and bench.as_of.
 
 select setseed(0.42);
 
@@ -13,7 +13,7 @@ select
     cast(current_setting('bench.session_events') as integer) as session_events,
     cast(cast(current_setting('bench.as_of') as timestamptz) at time zone 'UTC' as timestamp) as as_of;
 
--- Experiments have three and two variants by turns, so two of them make five variants.
+-- Experiments have three and two variants alternately, so two experiments have five variants.
 insert into experiments (experiment_id, status, start_at, targeting)
 select 'exp_' || number, 'RUNNING', as_of - interval '60 days', '{"platform": ["ios"]}'
 from knobs cross join generate_series(1, experiments) as number;
@@ -25,7 +25,7 @@ cross join generate_series(1, experiments) as number
 cross join unnest(array['A', 'B', 'C']) as variant
 where number % 2 = 1 or variant <> 'C';
 
--- A user is in two experiments, however many run.
+-- A user is in at most two experiments.
 create temporary table people as
 select
     number,
@@ -58,7 +58,7 @@ select
     as_of - (days - first_day) * interval '1 day'
 from enrolments cross join knobs;
 
--- Activity that passes the last day goes on at the first, which keeps the days alike.
+-- Activity after the last day wraps around to the first, so that all days are alike.
 create temporary table sessions as
 select
     row_number() over () as session,

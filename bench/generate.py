@@ -1,4 +1,4 @@
-"""Make a database full of events to measure the jobs on."""
+"""Generate a database of events for the measurements of the jobs."""
 
 from pathlib import Path
 
@@ -29,8 +29,8 @@ def generate(
 ) -> None:
     """Fill the empty database of `conn` (autocommit) with about `events` events of `users` users.
 
-    They are spread over the `days` days before `as_of`, in sessions of `session_events`. Indexes
-    are built after the rows, or ten million random keys would take half an hour.
+    The events are spread over the `days` days before `as_of`, in sessions of `session_events`.
+    Indexes are built after the rows; inserting ten million random keys would take half an hour.
     """
     create_source_tables(conn, "public")
     indexes = conn.execute(

@@ -1,4 +1,4 @@
-"""A server with 90 days of rollups behind it, and clients that ask it: see `bench.api`."""
+"""An API server on 90 days of rollups, and clients for it: see `bench.api`."""
 
 import contextlib
 import http.client
@@ -26,7 +26,7 @@ FILL = Path(__file__).with_name("api.sql")
 
 
 def flood(asked: Iterator[tuple[str, dict[str, str]]], connections: int) -> int:
-    """Send the requests over so many connections at once; return how many went wrong."""
+    """Send the requests over that many parallel connections; return the number of errors."""
     lock = threading.Lock()
     errors: list[str] = []
 

@@ -1,4 +1,4 @@
-"""How long the statements of each job take in the database, without dbt's own time."""
+"""Measure the time of each job's statements in the database, without dbt's own time."""
 
 import json
 from collections import defaultdict
@@ -24,7 +24,7 @@ def sql_seconds(conn: psycopg.Connection, as_of: str, window_days: int) -> dict[
 
     variables = json.dumps({"as_of": as_of, "window_days": window_days})
     command = ["run", "--select", *JOBS, "--threads", "1", "--vars", variables, *runner.QUIET]
-    # What dbt keeps of a parse depends on the variables: a run must find its own, not this one's.
+    # dbt's parse cache depends on the variables: do not replace the cache of ordinary runs.
     with TemporaryDirectory() as target:
         outcome = runner.dbt(
             [*command, "--target-path", target], dbt_environment(conn), callbacks=[on_event]

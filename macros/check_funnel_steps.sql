@@ -1,6 +1,6 @@
 {#-
-    Runs before the seed of the funnels is loaded: a CSV file that makes no sense is refused with
-    the line to mend, and the table of an earlier version gets the column that it lacks.
+    Runs before the seed of the funnels is loaded. It refuses an invalid CSV file with the line to
+    fix, and adds the column `step` to a table of an earlier version.
 -#}
 {% macro check_funnel_steps() -%}
     {%- if execute -%}

@@ -1,6 +1,6 @@
 {#-
-    An id or a name as text that is compared byte by byte: columns of one kind may have different
-    collations, which PostgreSQL refuses to compare, or one that takes two ids for the same.
+    An id or a name as text that is compared byte by byte. Otherwise columns may have conflicting
+    collations, which PostgreSQL refuses to compare, or one for which two different ids are equal.
 -#}
 {% macro text_id(column) -%}
     cast({{ column }} as text) collate "C"
@@ -9,7 +9,7 @@
 {#-
     A name as part of a unique key. An index entry holds at most 2,704 bytes, so a name of more
     than 200 characters becomes its first 180, `~` and its SHA-256. Such a key has 245
-    characters, which no name that is kept whole has, so no two names share a key.
+    characters, more than any unshortened name, so no two names share a key.
 -#}
 {% macro dimension_key(name) -%}
     case
@@ -19,10 +19,9 @@
 {%- endmacro %}
 
 {#-
-    An experiment's or a variant's id, which are columns of a unique key together. A source
-    without an index on them may have ids that are too long for ours; such an id is shortened
-    in the way of `dimension_key`. So is an id that looks like one that was shortened, which is
-    what keeps any two apart.
+    An experiment's or a variant's id as part of a unique key. A source without an index on it may
+    have ids that are too long for our index; they are shortened as in `dimension_key`. So is an
+    id that looks like a shortened one, so that no two ids share a key.
 -#}
 {% macro id_key(id) -%}
     case
@@ -33,7 +32,7 @@
     end
 {%- endmacro %}
 
-{#- `<experiment>:<variant>` as a key, or `overall` where there is no experiment. -#}
+{#- `<experiment>:<variant>` as a key, or `overall` if the experiment is null. -#}
 {% macro variant_key(experiment_id, variant_id) -%}
     case
         when {{ experiment_id }} is null then 'overall'
@@ -41,7 +40,7 @@
     end
 {%- endmacro %}
 
-{#- `%` and `:` percent-encoded, so that two ids joined by `:` can be told apart again. -#}
+{#- `%` and `:` percent-encoded, so that two ids joined by `:` can be split again. -#}
 {% macro escape_id(id) -%}
     replace(replace({{ id }}, '%', '%25'), ':', '%3A')
 {%- endmacro %}

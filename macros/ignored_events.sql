@@ -1,10 +1,10 @@
 {#-
-    Tells how many events of the window are not valid, and by which rule. It runs once, after
-    the models, and leaves a log line that `dbt_project/runner.py` reads.
+    Counts the events of the window that are not valid, by rule. It runs once, after the models,
+    and writes a log line that `dbt_project/runner.py` reads.
 
-    An event belongs to the window by either of its times. No index on received_at is needed
-    while the source drops events after 180 days: those that are not valid are then few, and
-    the index on occurred_at finds them.
+    An event is in the window if it was received or occurred in it. If the source drops events
+    after 180 days, invalid ones are few, and the index on occurred_at finds them; received_at
+    needs no index.
 -#}
 {% macro report_ignored_events() -%}
     {%- if execute and flags.WHICH in ('build', 'run') -%}

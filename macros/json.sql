@@ -1,6 +1,6 @@
 {#-
-    The pairs of a JSON object as rows of two texts: a scalar by its text, anything else left
-    out. A value that is no object has no pairs; `case` keeps jsonb_each from seeing it.
+    The pairs of a JSON object as rows of two texts, scalar values only. A value that is not an
+    object has no pairs; `case` hides it from jsonb_each, which would fail.
 -#}
 {% macro json_pairs(value) -%}
     select
@@ -12,10 +12,9 @@
 {%- endmacro %}
 
 {#-
-    A JSON text as jsonb, and null where jsonb cannot hold it. A column of type json keeps what
-    jsonb refuses: the character NUL, halves of a surrogate pair, numbers beyond numeric. Any
-    one of them would fail the run. Most texts hold nothing that looks like it, and are not
-    looked at twice.
+    A JSON text as jsonb, or null if jsonb cannot hold it. A column of type json may contain what
+    jsonb refuses, and what would fail the run: NUL, unpaired surrogates, and numbers beyond
+    numeric. The first, cheap test suffices for most texts.
 -#}
 {% macro jsonb_of(text) -%}
     {%- set unescaped = "regexp_replace(" ~ text ~ ", '\\\\\\\\', '', 'g')" -%}

@@ -1,10 +1,10 @@
 {#-
     The newest time in a column of the event log, which has an index on occurred_at and perhaps
-    none on the column. Most of the time something occurred within the hour and was received
-    within it, and the index finds that. Only if nothing did are all events looked at.
+    none on the column. Usually an event occurred and was received within the last hour, and an
+    index scan finds it. Otherwise all events are read.
 
-    It is about now, whatever moment a run computes for. A time that lies ahead must not make a
-    dead source look alive; five minutes are left to clocks that disagree.
+    "Now" is the clock, not `as_of`. Times in the future must not make a dead source look alive;
+    five minutes are allowed for clock skew.
 -#}
 {% macro newest_moment(column) -%}
     {%- set hour_ago = utc_literal(run_started_at - modules.datetime.timedelta(hours=1)) -%}

@@ -1,6 +1,6 @@
 {#-
-    The server by itself may take two hours to notice that the client of a transaction is gone, and
-    notices it never in the middle of a statement. Till then the next run would wait for its locks.
+    By default the server may notice only after two hours that the client of a transaction is gone,
+    and never during a statement. Until then the next run would wait for its locks.
 -#}
 {% macro notice_lost_client() -%}
     select set_config(name, value, true)

@@ -1,7 +1,7 @@
 {#-
-    dbt sends every statement through this macro. Here it first settles, for the statement's
-    transaction, what an answer, its speed or its rights could otherwise hang on. `set local` also
-    holds behind a pooler in transaction mode, which takes no settings when a session starts.
+    dbt sends every statement through this macro. The override first applies the settings that
+    results, plans and privileges depend on. `set local` also works behind a pooler in transaction
+    mode, where settings of a session are lost.
 -#}
 {% macro statement(name=none, fetch_result=false, auto_begin=true, language='sql') -%}
     {%- set query = caller() -%}
@@ -12,21 +12,21 @@
 {%- endmacro %}
 
 {#-
-    search_path: in `public` a role of the app may create functions and operators that fit our
-    calls better than PostgreSQL's own, and they would run with our rights.
+    search_path: a role of the app may create functions and operators in `public` that match our
+    calls better than PostgreSQL's own; they would run with our privileges.
 
-    timezone: a timestamp's day, and an instant without an offset, are UTC's.
+    timezone: days are UTC days, and times without an offset are UTC.
 
     extra_float_digits, standard_conforming_strings: a number in JSON keeps all its digits, and a
-    backslash is a backslash.
+    backslash in a string is literal.
 
-    enable_nestloop, enable_sort: PostgreSQL takes a grouped query for a few rows once a condition
-    filters it. Then it joins by a loop over all rows of the other side for each of ours, which
-    took a minute for 12,000 users, and sorts what a hash table would group. Every join here has
-    an equality that a hash can serve; where rows must be in order it sorts all the same.
+    enable_nestloop, enable_sort: the planner estimates few rows for a grouped query with a
+    condition on it. Then it chooses a nested loop over two large inputs, which took a minute for
+    12,000 users, and groups by a sort instead of a hash table. Every join here has an equality,
+    so a hash join is possible; an `order by` still sorts.
 
-    The other three are for plans that read much: hash tables in memory, the price of a random
-    page on a solid-state disk, and no compilation.
+    The other three are for large reads: hash tables in memory, the cost of a random page on an
+    SSD, and no JIT compilation.
 -#}
 {% macro session_settings() -%}
     set local search_path = pg_catalog;

@@ -1,6 +1,6 @@
 {#-
-    A literal that carries its offset and no type takes the type of the column it meets, so
-    `timestamp` and `timestamptz` sources compare alike, and an index on the column serves.
+    A literal with an offset and without a type takes the type of the column it is compared with.
+    So `timestamp` and `timestamptz` sources both work, and an index on the column is used.
 -#}
 {% macro utc_literal(instant) -%}
     '{{ instant.strftime('%Y-%m-%d %H:%M:%S.%f') }}+00'
@@ -11,7 +11,7 @@
     from generate_series(0, {{ window_days() - 1 }}) as day_number
 {%- endmacro %}
 
-{#- Whether the passing of time can no longer change a value of `day`. -#}
+{#- Whether the day and its horizon ended before `as_of`. -#}
 {% macro is_final(day, horizon_days=0) -%}
     {{ day }} + {{ horizon_days }} < cast('{{ as_of().date() }}' as date)
 {%- endmacro %}

@@ -1,11 +1,11 @@
 {#-
-    How a rollup is written: the incremental strategy `window`. In the transaction that has
-    computed the new rows it deletes what the run may change and inserts what it computed, so
-    readers see the window before or after a run, never between, and a key that vanished is gone.
-    Rows that must stay win over new ones of the same key. A table without days is written whole.
+    How a rollup is written: the incremental strategy `window`. In one transaction it deletes the
+    rows that the run may change and inserts the computed ones. So readers see the window before
+    or after a run, never a mixture, and keys that no longer occur are deleted. A row that the run
+    may not change wins over a new one with the same key. A table without days is rewritten whole.
 
-    dbt leaves its temporary table to the end of the session, and behind a pooler in transaction
-    mode sessions go on for hours. So the rows move to one that ends with the transaction.
+    dbt's temporary table lasts until the session ends, which behind a pooler in transaction mode
+    may take hours. So the rows move to one that is dropped with the transaction.
 -#}
 {% macro get_incremental_window_sql(arg_dict) -%}
     {%- set target = arg_dict['target_relation'] -%}
@@ -23,9 +23,9 @@
 {%- endmacro %}
 
 {#-
-    What a run may change: the days of its window that the source still covers. Days before
-    the source's earliest valid event were purged there, so their rows are all that is left,
-    and only the var `allow_purged` gives them up.
+    What a run may change: the days of its window since the source's earliest valid event. The
+    events of earlier days may be purged, so their rows could not be computed again; only the var
+    `allow_purged` includes them.
 -#}
 {% macro is_rewritable(day) -%}
     {{ day }} >= '{{ window_start().date() }}'
@@ -51,8 +51,8 @@
 {%- endmacro %}
 
 {#-
-    Runs first in a rollup's transaction, and makes two runs of one model wait for each other. The
-    lock ends with the transaction, so it works behind a transaction-mode pooler.
+    Runs first in a rollup's transaction and serializes runs of one model. The lock ends with the
+    transaction, so it works behind a pooler in transaction mode.
 -#}
 {% macro lock_rollup() -%}
     {{ notice_lost_client() }};

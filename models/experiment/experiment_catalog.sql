@@ -10,7 +10,7 @@ variants as (
 
 ),
 
--- A view may name an experiment twice, where a table's key would not let it.
+-- A source view may contain an experiment twice.
 numbered as (
 
     select

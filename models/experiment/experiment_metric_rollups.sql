@@ -16,7 +16,7 @@ first_weeks as (
 
 ),
 
--- Left to itself PostgreSQL writes all of them down, which costs more than reading them twice.
+-- PostgreSQL would materialize this CTE, which costs more than reading the table twice.
 assignments as not materialized (
 
     select
@@ -32,7 +32,7 @@ assignments as not materialized (
 
 ),
 
--- Everything assigned before the window counts from its first day on.
+-- Users assigned before the window count from its first day on.
 assigned as (
 
     select

@@ -33,8 +33,7 @@ step_maps as (
 
 ),
 
--- A map may be long, so it is known by a number before it meets its pairs, of which it may have
--- thousands.
+-- A map may be long and have thousands of pairs, so it gets a number before the join with them.
 numbered as (
 
     select
@@ -67,7 +66,7 @@ map_variants as (
 
 ),
 
--- Pair 0 is no variant but everybody.
+-- Pair 0 stands for all users.
 pairs as (
 
     select
@@ -111,8 +110,8 @@ totals as (
 
 ),
 
--- A user whose map changed within the day was counted in each of the maps. Most users keep
--- theirs all through the window, and then none of their days has to be looked at.
+-- `totals` counts a user whose map changed during the day once per map; `repeats` is the surplus to
+-- subtract. Only the few users with more than one map in the window are checked.
 changed_users as (
 
     select anonymous_user_id
@@ -135,7 +134,7 @@ repeated_users as (
 
 ),
 
--- Grouped for the planner's sake, which else could put the pairs beside the maps' text.
+-- The grouping makes the planner drop the maps' text before the join with the pairs.
 repeated_maps as (
 
     select

@@ -4,7 +4,7 @@ with events as (
 
 ),
 
--- The lags ride along with the counts, so that one pass over the events gives both.
+-- Lags are collected with the counts, to read the events only once.
 event_counts as (
 
     select

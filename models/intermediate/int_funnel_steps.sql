@@ -20,7 +20,7 @@ numbered as (
         funnel_name,
         step_name,
         event_name,
-        -- Grouping millions of events by a number is quicker than by two names.
+        -- Grouping millions of events by a number is faster than by two names.
         cast(dense_rank() over (order by funnel_name, step_name) as integer) as step_id
     from funnel_steps
 
