@@ -149,7 +149,8 @@ def runs():
            "window_start": None, "window_end": None, "rows_written": 0, "ignored_count": 0,
            "error_text": LONG[:500], "ignored_by_rule": {f"rule {n}": 1 for n in range(500)},
            }  # fmt: skip
-    return {"runs": [run] * 1000}
+    short = run | {"job_name": "daily", "ignored_by_rule": {"in_the_future": 1}}
+    return {"runs": [run, *[short] * 999]}
 
 
 ANSWERS = {"experiments": experiments, "funnels": funnels, "daily": daily, "summary": summary}
