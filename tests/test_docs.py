@@ -25,7 +25,7 @@ def test_the_page_is_built_without_tables_and_touches_nothing(db, cli):
     assert [path.name for path in page().parent.iterdir()] == ["index.html"]
     text = page().read_text()
     assert "INLINE DATA" not in text
-    assert "who came, who is new" in text and str(ROOT) not in text
+    assert "experiment results and funnels" in text and str(ROOT) not in text
     assert db.execute("select array_agg(nspname order by 1) from pg_namespace").fetchone() == before
 
 
