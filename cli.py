@@ -13,10 +13,9 @@ import psycopg
 
 from dbt_project import preflight, report, run_log, runner, signals
 from dbt_project.database import analytics_schema, connect, database, dbt_environment, source_schema
-from dbt_project.jobs import JOBS, selection
 from dbt_project.messages import FAILED, echo, failures
 from dbt_project.source import SourceIncomplete, SourceNotEmpty
-from dbt_project.window import MAX_DAYS, Window, iso, parse_instant
+from dbt_project.window import JOBS, MAX_DAYS, Window, iso, parse_instant, selection
 
 
 class Instant(click.ParamType):

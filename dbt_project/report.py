@@ -83,26 +83,26 @@ def counted(label: str) -> Iterator[Callable[[int, int], None]]:
 
 def plan(window: Window, jobs: tuple[str, ...], as_json: bool) -> str:
     """Return what `--dry-run` prints."""
-    plan = {
-        "jobs": list(jobs),
-        "as_of": iso(window.as_of),
-        "window_start": iso(window.start),
-        "window_end": iso(window.end),
-        "selectors": list(jobs),
-    }
+    plan = {"jobs": list(jobs), **_instants(window), "selectors": list(jobs)}
     if as_json:
         return json.dumps(plan)
     texts = {k: ", ".join(v) if isinstance(v, list) else v for k, v in plan.items()}
     return "\n".join(f"{name:<13}{text}" for name, text in texts.items())
 
 
+def _instants(window: Window) -> dict[str, str]:
+    return {
+        "as_of": iso(window.as_of),
+        "window_start": iso(window.start),
+        "window_end": iso(window.end),
+    }
+
+
 def summary(window: Window, runs: list[JobRun]) -> dict[str, Any]:
     """Return the summary that `--json` prints."""
     return {
         "ok": all(run.ok for run in runs),
-        "as_of": iso(window.as_of),
-        "window_start": iso(window.start),
-        "window_end": iso(window.end),
+        **_instants(window),
         "jobs": [
             {
                 "job_name": run.job_name,
@@ -168,7 +168,9 @@ def runs_listed(rows: list[dict[str, Any]], as_json: bool) -> str:
             row["job_name"],
             row["status"],
             f"{row['started_at'].astimezone(UTC):%Y-%m-%d %H:%M:%S}",
-            _seconds(row["started_at"], row["finished_at"]),
+            f"{(row['finished_at'] - row['started_at']).total_seconds():.1f}"
+            if row["finished_at"]
+            else "",
             f"{row['window_start'].astimezone(UTC):%Y-%m-%d}",
             f"{row['rows_written']:,}",
             f"{row['ignored_count']:,}",
@@ -176,17 +178,8 @@ def runs_listed(rows: list[dict[str, Any]], as_json: bool) -> str:
         )
         for row in rows
     ]
-    header = (
-        "job",
-        "status",
-        "started (UTC)",
-        "seconds",
-        "window from",
-        "rows",
-        "ignored",
-        "error",
-    )
-    return table(header, cells)
+    names = ("started (UTC)", "seconds", "window from", "rows", "ignored", "error")
+    return table(("job", "status", *names), cells)
 
 
 def latest_days(conn: psycopg.Connection, schema: str, days: int = 7) -> str:
@@ -225,7 +218,3 @@ def table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 def _reasons(ignored: dict[str, int]) -> str:
     parts = [f"{count:,} {rule.replace('_', ' ')}" for rule, count in ignored.items() if count]
     return ", ".join(parts) or "none"
-
-
-def _seconds(start: datetime, end: datetime | None) -> str:
-    return f"{(end - start).total_seconds():.1f}" if end else ""

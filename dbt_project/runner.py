@@ -15,13 +15,12 @@ from typing import Any
 
 import psycopg
 
-from dbt_project import ROOT, embedded, preflight, purges, retry, run_log, signals
+from dbt_project import ROOT, embedded, preflight, retry, run_log, signals
 from dbt_project.database import TIMEOUTS, analytics_schema, connect, dbt_environment, source_schema
-from dbt_project.jobs import ACROSS, JOBS, ROLLUPS, jobs_of, selection
 from dbt_project.messages import Failure, echo
 from dbt_project.report import ENDED_WELL, Step, steps_shown
 from dbt_project.run_log import JobRun
-from dbt_project.window import Window
+from dbt_project.window import ACROSS, JOBS, ROLLUPS, Window, jobs_of, selection
 
 QUIET = ("--log-level", "none", "--log-level-file", "debug", "--no-version-check")
 IGNORED = "ignored_events: "
@@ -58,7 +57,7 @@ def run_jobs(
     if allow_purged:
         with signals.interruptible(), closing(connect(conninfo, autocommit=True)) as conn:
             preflight.check(conn, *schemas)
-            purges.agree(conn, schemas, jobs, window, yes)
+            preflight.confirm_purged(conn, schemas, jobs, window, yes)
     last: dict[str, JobRun] = {}
     for wait in (*retry.WAITS_S, None):
         # The last of the jobs to succeed completes the tables that some tests compare.
