@@ -20,6 +20,33 @@ from dbt_project.window import MAX_DAYS, ROLLUPS, Window
 
 OURS = ["rollup_runs", "experiment_catalog", "funnel_steps", *ROLLUPS.values()]
 FOREIGN = Path(__file__).with_name("foreign_code.sql")
+COLUMNS = """
+    select
+        attname,
+        format_type(atttypid, atttypmod),
+        attnotnull and not atthasdef and attidentity = ''
+    from pg_attribute
+    where
+        attrelid = to_regclass(quote_ident(%(schema)s) || '.' || quote_ident(%(table)s))
+        and attnum > 0
+        and not attisdropped
+    order by attnum
+"""
+UNIQUE = """
+    select array(
+        select cast(attname as text)
+        from pg_attribute
+        where attrelid = indrelid and attnum = any((cast(indkey as int2[]))[0:indnkeyatts - 1])
+        order by attname collate "C"
+    )
+    from pg_index
+    where
+        indrelid = to_regclass(quote_ident(%(schema)s) || '.' || quote_ident(%(table)s))
+        and indisunique
+        and indisvalid
+        and indpred is null
+        and indexprs is null
+"""
 
 
 def check(conn: psycopg.Connection, source: str, analytics: str) -> None:
@@ -150,19 +177,8 @@ def _columns(model: dict[str, Any]) -> Columns:
 
 
 def _problems(conn: psycopg.Connection, schema: str, table: str, ours: Columns) -> list[str]:
-    query = """
-        select
-            attname,
-            format_type(atttypid, atttypmod),
-            attnotnull and not atthasdef and attidentity = ''
-        from pg_attribute
-        where
-            attrelid = to_regclass(quote_ident(%s) || '.' || quote_ident(%s))
-            and attnum > 0
-            and not attisdropped
-        order by attnum
-    """
-    columns = conn.execute(query, [schema, table]).fetchall()
+    values = {"schema": schema, "table": table}
+    columns = conn.execute(COLUMNS, values).fetchall()
     if not columns:
         return []
     missing = sorted(ours.needed - {name for name, *_ in columns})
@@ -179,29 +195,9 @@ def _problems(conn: psycopg.Connection, schema: str, table: str, ours: Columns) 
         ),
         *(f"there is no column {name}" for name in missing),
     ]
-    if ours.key and not missing and not _is_unique(conn, schema, table, ours.key):
+    if ours.key and not missing and (sorted(ours.key),) not in conn.execute(UNIQUE, values):
         problems.append(f"no unique index on ({', '.join(ours.key)})")
     return problems
-
-
-def _is_unique(conn: psycopg.Connection, schema: str, table: str, key: tuple[str, ...]) -> bool:
-    query = """
-        select array(
-            select cast(attname as text)
-            from pg_attribute
-            where attrelid = indrelid and attnum = any((cast(indkey as int2[]))[0:indnkeyatts - 1])
-            order by attname collate "C"
-        )
-        from pg_index
-        where
-            indrelid = to_regclass(quote_ident(%s) || '.' || quote_ident(%s))
-            and indisunique
-            and indisvalid
-            and indpred is null
-            and indexprs is null
-    """
-    found = conn.execute(query, [schema, table]).fetchall()
-    return any(columns == sorted(key) for (columns,) in found)
 
 
 class PurgedKept(Failure):
