@@ -89,7 +89,7 @@ def runs(limit, as_json):
 def init(writer, readers, indexes, dry_run):
     """Create the analytics schema and the run log, and give existing roles their rights.
 
-    Creates no role. Run again, it changes nothing that is there already.
+    Creates no role. Running it again changes nothing.
     """
     from dbt_project.init import STOPPED, Wanted, init, script
 

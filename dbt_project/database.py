@@ -22,8 +22,8 @@ PRISMA_PARAMETERS = {
     "connection_limit", "max_idle_connection_lifetime", "pgbouncer", "pool_timeout", "schema",
     "single_use_connections", "socket_timeout", "sslaccept", "sslidentity", "statement_cache_size",
 }  # fmt: skip
-# Give up a silent peer after half a minute or so; the system's defaults range from a quarter of an
-# hour to never. The server's own settings for its clients follow from these.
+# Drop a silent connection after about half a minute; the system's defaults range from 15 minutes to
+# never. The server's settings for its clients are derived from these.
 TIMEOUTS = {
     "connect_timeout": 10,
     "keepalives_idle": 20,

@@ -112,7 +112,7 @@ def init(conn: psycopg.Connection, wanted: Wanted) -> list[str]:
         raise DatabaseError(
             f"{reason}. Nothing was changed. Connect as a superuser, or as the owner of"
             f" the database and of the tables{member} and try again; --dry-run prints the SQL for"
-            " whoever may run it."
+            " someone who may run it."
         ) from None
     except LockNotAvailable:
         raise DatabaseError(

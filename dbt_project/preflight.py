@@ -135,14 +135,14 @@ def check_schema(conn: psycopg.Connection, analytics: str) -> None:
     dbt would take it for its own, and fail on a column that it does not write, or go on without
     the unique index and duplicate rows.
     """
-    told = [
+    found = [
         one_line(f"{table} ({'; '.join(problems[:2])}{' …' if problems[2:] else ''})")
         for table, columns in {**_models(), "rollup_runs": _run_log()}.items()
         if (problems := _problems(conn, analytics, table, columns))
     ]
-    if told:
+    if found:
         raise DatabaseError(
-            f"Another system made these tables in schema {analytics}: {', '.join(told)}. Let"
+            f"Another system made these tables in schema {analytics}: {', '.join(found)}. Let"
             " ANALYTICS_SCHEMA name another schema; docs/migration.md tells how to move over."
         )
 

@@ -45,7 +45,7 @@ class JobHeld(Failure):
 class JobRun:
     """One run of one job. `rows_written` counts rows, `ignored` events by rule.
 
-    `permanent` says that one of the errors would not be gone with a retry.
+    `permanent`: a retry would not help with at least one of the errors.
     """
 
     job_name: str
@@ -131,7 +131,7 @@ def held(
             _lock(lock, schema, job)
         fail_orphans(conn, schema, mine=jobs)
         runs: list[JobRun] = []
-        # How a run counts that ends before anything else is known.
+        # The result of a run that ends before anything else is known.
         problem: BaseException | None = KeyboardInterrupt()
         try:
             for job in jobs:
@@ -274,7 +274,7 @@ def _finish(
         # The server went away in the meantime; perhaps it is back.
         with connect(conninfo, autocommit=True) as fresh:
             written = _write(fresh, update, values)
-            # The lock's session may not know yet that its client is gone, and would keep out the
+            # The lock's session may not know yet that its client is gone, and would block the
             # next run.
             end = "select pg_terminate_backend(pid) from pg_stat_activity where"
             fresh.execute(f"{end} ({SESSION}) = (%s, %s)", session)

@@ -99,8 +99,8 @@ def load(
 ) -> Loaded:
     """Load a file into `schema`.event_logs in one transaction, the caller's if one is open.
 
-    Creates the source tables where none of the four exists. Rows wait in a temporary table until
-    all of them have proved good, so memory stays constant and a refused file leaves no trace.
+    Creates the source tables where none of the four exists. Rows stay in a temporary table until
+    all of them are checked, so memory stays constant and a refused file leaves no trace.
     `progress(done, total)` counts bytes of a file; a pipe has no total.
 
     Raises BadFile, AlreadyLoaded, source.SourceIncomplete, or OSError for an unreadable file.
