@@ -13,10 +13,8 @@ import psycopg
 
 from dbt_project import preflight, report, run_log, runner, signals
 from dbt_project.database import analytics_schema, connect, database, dbt_environment, source_schema
-from dbt_project.jobs import JOBS, selection
 from dbt_project.messages import FAILED, echo, failures
-from dbt_project.source import SourceIncomplete, SourceNotEmpty
-from dbt_project.window import MAX_DAYS, Window, iso, parse_instant
+from dbt_project.window import JOBS, MAX_DAYS, Window, iso, parse_instant, selection
 
 
 class Instant(click.ParamType):
@@ -91,7 +89,7 @@ def runs(limit, as_json):
 def init(writer, readers, indexes, dry_run):
     """Create the analytics schema and the run log, and give existing roles their rights.
 
-    Creates no role. Run again, it changes nothing that is there already.
+    Creates no role. Running it again changes nothing.
     """
     from dbt_project.init import STOPPED, Wanted, init, script
 
@@ -118,7 +116,7 @@ def demo():
     from dbt_project.demo import fill
 
     window = Window(datetime.now(UTC), 45)
-    with failures(also=(SourceNotEmpty,)), database(with_dbt=True) as conninfo:
+    with failures(), database(with_dbt=True) as conninfo:
         with closing(connect(conninfo)) as conn, report.counted("Making events") as advance:
             fill(conn, source_schema(), window.as_of, progress=advance)
         signals.defer()
@@ -146,10 +144,10 @@ def load(file, into_app):
     assignment_version, schema_version. A line without an id is a new event, unless the very same
     file was loaded before.
     """
-    from dbt_project.load import AlreadyLoaded, BadFile, check_target, load
+    from dbt_project.load import check_target, load
 
     with (
-        failures(also=(AlreadyLoaded, BadFile, SourceIncomplete)),
+        failures(),
         database() as conninfo,
         closing(connect(conninfo)) as conn,
         report.counted("Loading") as advance,
@@ -168,9 +166,8 @@ def load(file, into_app):
 def serve(host, port):
     """Serve the API and the dashboard until a signal stops it."""
     from api.serve import serve
-    from api.settings import BadSetting
 
-    with failures(also=(BadSetting,)):
+    with failures():
         sys.exit(serve(host, port))
 
 

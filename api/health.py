@@ -5,8 +5,7 @@ import json
 from flask import Blueprint, Response, current_app, jsonify
 
 from api import responses
-from dbt_project.jobs import JOBS
-from dbt_project.window import iso
+from dbt_project.window import JOBS, iso
 
 blueprint = Blueprint("health", __name__)
 NEVER = {"last_success_at": None, "data_as_of": None, "age_seconds": None}

@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from dbt_project.database import DatabaseError, analytics_schema, parse_url
+from dbt_project.messages import Failure
 
 THREADS = 8
 
 
-class BadSetting(Exception):
+class BadSetting(Failure):
     """A setting cannot be used; the message says which one, and what to write instead."""
 
 

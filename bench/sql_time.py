@@ -9,7 +9,7 @@ import psycopg
 
 from dbt_project import runner
 from dbt_project.database import dbt_environment
-from dbt_project.jobs import JOBS
+from dbt_project.window import JOBS
 
 
 def sql_seconds(conn: psycopg.Connection, as_of: str, window_days: int) -> dict[str, float]:

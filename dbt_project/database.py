@@ -22,8 +22,8 @@ PRISMA_PARAMETERS = {
     "connection_limit", "max_idle_connection_lifetime", "pgbouncer", "pool_timeout", "schema",
     "single_use_connections", "socket_timeout", "sslaccept", "sslidentity", "statement_cache_size",
 }  # fmt: skip
-# Give up a silent peer after half a minute or so; the system's defaults range from a quarter of an
-# hour to never. The server's own settings for its clients follow from these.
+# Drop a silent connection after about half a minute; the system's defaults range from 15 minutes to
+# never. The server's settings for its clients are derived from these.
 TIMEOUTS = {
     "connect_timeout": 10,
     "keepalives_idle": 20,
@@ -194,28 +194,25 @@ def dbt_environment(conn: psycopg.Connection) -> dict[str, str]:
     return environment
 
 
-ADVICE = (
-    (
-        "password authentication failed|no password supplied",
-        "Check the user and the password in DATABASE_URL (percent-encode / @ : % in it).",
+ADVICE = {
+    "password authentication failed|no password supplied": (
+        "Check the user and the password in DATABASE_URL (percent-encode / @ : % in it)."
     ),
-    (
-        "no encryption|SSL required",
-        "The server may require TLS: put sslmode=require into DATABASE_URL.",
+    "no encryption|SSL required": (
+        "The server may require TLS: put sslmode=require into DATABASE_URL."
     ),
-    (
-        "root certificate|certificate verify failed",
-        "sslrootcert must name the certificate that signed the server's.",
+    "root certificate|certificate verify failed": (
+        "sslrootcert must name the certificate that signed the server's."
     ),
-    ("does not match host name", "Write the host as the server's certificate has it."),
-    ("does not exist", "Check the names in DATABASE_URL."),
-    ("", "Check that the server runs, that DATABASE_URL names it and that it lets you in."),
-)
+    "does not match host name": "Write the host as the server's certificate has it.",
+    "does not exist": "Check the names in DATABASE_URL.",
+    "": "Check that the server runs, that DATABASE_URL names it and that it lets you in.",
+}
 
 
 def _unreachable(conninfo: str, error: psycopg.OperationalError) -> str:
     given = conninfo_to_dict(conninfo)
     place = f"{given.get('host', 'the local socket')}:{given.get('port', 5432)}"
     reason = str(error).strip().splitlines()[0].removeprefix("connection failed: ").rstrip(".")
-    advice = next(advice for words, advice in ADVICE if re.search(words, reason))
+    advice = next(advice for words, advice in ADVICE.items() if re.search(words, reason))
     return f"Cannot connect to {place}: {reason}. {advice}"

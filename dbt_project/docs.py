@@ -32,7 +32,7 @@ def build(environment: Mapping[str, str]) -> Path:
     page = written[0].with_name("static_index.html").read_text(encoding="utf-8")
     folder = written[0].with_name("site")
     folder.mkdir(exist_ok=True)
-    # A published page must not name the folder of whoever built it.
+    # Do not publish the path of the folder that it was built in.
     page = page.replace(json.dumps(str(ROOT))[1:-1], ".")
     new = folder / "index.html.new"
     new.write_text(page, encoding="utf-8")

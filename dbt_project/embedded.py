@@ -39,7 +39,7 @@ def private_folder(path: Path) -> Path:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise Failure(f"ROLLUP_HOME cannot be used: {error}.") from None
-    _refuse_shared(path, {os.geteuid()})  # in a folder like /tmp somebody may have been quicker
+    _refuse_shared(path, {os.geteuid()})  # in /tmp another user may have been first
     return path
 
 
@@ -52,7 +52,7 @@ def _refuse_shared(path: Path, owners: set[int] | None) -> None:
     for place in (*reversed(path.parents), path):
         last = owners if place == path else None
         if last is None and place in (ROOT, *ROOT.parents):
-            continue  # whoever can change these can change this program
+            continue  # who can change these can change this program
         try:
             found = place.lstat()
             place.stat()  # raises for a symlink that leads in a circle
@@ -118,7 +118,7 @@ def server(name: str = "postgres") -> Iterator[str]:
 
 
 def _write(path: Path, text: str) -> None:
-    # The files stay the server's own, whoever writes them.
+    # In place, so that the file keeps its owner.
     if path.read_text() != text:
         path.write_text(text)
 

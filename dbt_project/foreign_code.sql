@@ -1,5 +1,5 @@
--- What of our tables could run code of others with the rights of whoever uses them, and which of
--- them belong to a role that the current one is not a member of.
+-- Lists what would run code of other roles with the rights of the user of our tables, and tables
+-- of a role that the current one is not a member of.
 with ours as (
     select oid, relname, relkind, relowner
     from pg_class

@@ -1,9 +1,9 @@
 """`init`: create the schema and the run log, grant two roles their rights, and build indexes.
 
-The writer runs the jobs, a reader serves the API. The statements are in init.sql.
+The writer runs the jobs, a reader serves the API. The rights are granted by init.sql.
 """
 
-import re
+import json
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -24,50 +24,43 @@ STOPPED = (
     "Stopped. The rights are as before or complete; the next `init --indexes` builds again an"
     " index that was not finished."
 )
-PARTS = dict(
-    re.findall(
-        r"^-- part: (\w+)\n(.*?)\s*(?=^-- part|\Z)",
-        Path(__file__).with_name("init.sql").read_text(),
-        re.M | re.S,
-    )
-)
+RIGHTS = Path(__file__).with_name("init.sql")
 INDEXES = {
-    "event_logs_user_occurred_at": ("btree", "anonymous_user_id, occurred_at"),
-    "event_logs_received_at_brin": ("brin", "received_at"),
+    # Finds a user's first event.
+    "event_logs_user_occurred_at": "btree (anonymous_user_id, occurred_at)",
+    # Finds the newest received events, to count invalid ones in a source that keeps over 180 days.
+    "event_logs_received_at_brin": "brin (received_at)",
 }
-# The table of the indexes, why they cannot be built on it, and which process may be building one.
-TABLE = """
+# An index serves as well under any name and with more columns at its end, but not when it is
+# partial or compares in another way than the column does. Its definition shows all that.
+INDEX_STATE = """
+    with serving as (
+        select relname, indisvalid
+        from pg_index join pg_class on pg_class.oid = indexrelid
+        where
+            indrelid = to_regclass(quote_ident(%(schema)s) || '.event_logs')
+            and indpred is null
+            and pg_get_indexdef(indexrelid) ~ %(serves)s
+    )
     select
-        oid,
+        array(select relname from serving where indisvalid),
+        array(select relname from serving where not indisvalid),
         case
-            when relkind = 'p' then 'is partitioned'
-            when relkind = 'v' then 'is a view'
-            when relkind = 'f' then 'is a foreign table'
+            when relkind <> 'r' then 'is ' || (
+                jsonb '{"p": "partitioned", "v": "a view", "m": "a view", "f": "a foreign table"}'
+                ->> cast(relkind as text)
+            )
             when not pg_has_role(relowner, 'usage') then 'belongs to ' || pg_get_userbyid(relowner)
         end,
         (
             select min(pid)
-            from pg_locks
+            from pg_locks join pg_database on pg_database.oid = database
             where
-                locktype = 'relation'
-                and database = (select oid from pg_database where datname = current_database())
-                and relation = pg_class.oid
-                and mode = 'ShareUpdateExclusiveLock'
+                locktype = 'relation' and mode = 'ShareUpdateExclusiveLock'
+                and datname = current_database() and relation = pg_class.oid
         )
     from pg_class
-    where relnamespace = to_regnamespace(quote_ident(%s)) and relname = 'event_logs'
-"""
-# Roles that read whatever a role creates in the schema, as an earlier `init --reader` arranged.
-KNOWN_READERS = """
-    select distinct reader.rolname
-    from pg_default_acl
-    cross join lateral aclexplode(defaclacl) as granted
-    join pg_roles as reader on reader.oid = granted.grantee
-    where
-        defaclnamespace = to_regnamespace(quote_ident(%s))
-        and defaclobjtype = 'r'
-        and granted.privilege_type = 'SELECT'
-    order by 1
+    where oid = to_regclass(quote_ident(%(schema)s) || '.event_logs')
 """
 
 
@@ -109,16 +102,17 @@ def init(conn: psycopg.Connection, wanted: Wanted) -> list[str]:
             conn.execute("select set_config('lock_timeout', %s, true)", [LOCK_TIMEOUT])
             run_log.lock_creation(conn, wanted.analytics)
             conn.execute("set local client_min_messages = warning")
-            for part in _rights(conn, wanted):
-                conn.execute(part.encode())
+            for statement in _rights(conn, wanted):
+                conn.execute(statement.encode())
             if refused:
-                raise InsufficientPrivilege("; ".join(refused))
+                raise InsufficientPrivilege  # ends the transaction
     except InsufficientPrivilege as error:
+        reason = "; ".join(refused) or error.diag.message_primary
         member = f", as a member of {wanted.writer}," if wanted.writer else ""
         raise DatabaseError(
-            f"{str(error).strip()}. Nothing was changed. Connect as a superuser, or as the owner of"
+            f"{reason}. Nothing was changed. Connect as a superuser, or as the owner of"
             f" the database and of the tables{member} and try again; --dry-run prints the SQL for"
-            " whoever may run it."
+            " someone who may run it."
         ) from None
     except LockNotAvailable:
         raise DatabaseError(
@@ -132,16 +126,27 @@ def check(conn: psycopg.Connection, wanted: Wanted) -> None:
     """Raise DatabaseError for what is wrong with `wanted`, before anything is changed."""
     preflight.check_schema(conn, wanted.analytics)
     for role in (wanted.writer, *wanted.readers):
-        if role is not None and not _is(
-            conn, "count(*) > 0 from pg_roles where rolname = %s", role
-        ):
+        query = "select count(*) from pg_roles where rolname = %s"
+        if role is not None and not only_row(conn, query, [role])[0]:
             name = sql.Identifier(role).as_string(conn)
             raise DatabaseError(
                 f"There is no role {role} on this server. Create it first, as in: create role"
                 f" {name} login password '…'"
             )
+    if wanted.readers and wanted.source == wanted.analytics:
+        raise DatabaseError(
+            f"The rollups and the source are in the same schema, {wanted.source}, where a reader"
+            " would read both. Let ANALYTICS_SCHEMA name another one."
+        )
+    creator = _creator(conn, wanted)
     for reader in wanted.readers:
-        _check_reader(conn, wanted, reader)
+        query = "select pg_has_role(oid, %s, 'member') and not rolsuper from pg_roles"
+        is_member = only_row(conn, f"{query} where rolname = %s", [creator, reader])[0]
+        if reader == creator or is_member:
+            raise DatabaseError(
+                f"Role {reader} is no reader: it is {creator}, which runs the jobs, or a member of"
+                " it. Name a role of its own."
+            )
     missing = sorted(set(TABLES) - set(existing_source_tables(conn, wanted.source)))
     if missing and (wanted.writer or wanted.indexes):
         raise DatabaseError(
@@ -151,83 +156,32 @@ def check(conn: psycopg.Connection, wanted: Wanted) -> None:
     _indexes(conn, wanted)
 
 
-def _check_reader(conn: psycopg.Connection, wanted: Wanted, reader: str) -> None:
-    if wanted.source == wanted.analytics:
-        raise DatabaseError(
-            f"The rollups and the source are in the same schema, {wanted.source}, where a reader"
-            " would read both. Let ANALYTICS_SCHEMA name another one."
-        )
-    creator = _creator(conn, wanted)
-    is_member = (
-        "pg_has_role(rolname, %s, 'member') and not rolsuper from pg_roles where rolname = %s"
-    )
-    if reader == creator or _is(conn, is_member, creator, reader):
-        raise DatabaseError(
-            f"Role {reader} is no reader: it is {creator}, which runs the jobs, or a member of it."
-            " Name a role of its own."
-        )
-
-
 def _rights(conn: psycopg.Connection, wanted: Wanted) -> list[str]:
-    """Return the statements of the transaction."""
+    """Return the statements of the transaction: schema and run log, settings, init.sql."""
     missing = run_log.missing(conn, wanted.analytics)
-    found = [f"{statement.as_string(conn)};" for statement in missing]
-    readers = list(wanted.readers)
-    if writer := wanted.writer:
-        readers += [reader for (reader,) in conn.execute(KNOWN_READERS, [wanted.analytics])]
-        found += _connect(conn, wanted, writer, "connect", "temporary")
-        found.append(_part(conn, "writer", wanted, role=writer))
-        for table, owner in _owners(conn, wanted.analytics).items():
-            if not _is(conn, "pg_has_role(%s, %s, 'usage')", writer, owner):
-                found.append(_part(conn, "owner", wanted, role=writer, table=table))
-    for reader in dict.fromkeys(readers):
-        if reader != writer:
-            creator = _creator(conn, wanted)
-            found += _connect(conn, wanted, reader, "connect")
-            found.append(_part(conn, "reader", wanted, role=reader, creator=creator))
-    return found
-
-
-def _connect(conn: psycopg.Connection, wanted: Wanted, role: str, *rights: str) -> list[str]:
-    """Grant what the role lacks; most databases let everyone connect."""
-    held = "has_database_privilege(%s, current_database(), %s)"
-    lacking = [right for right in rights if not _is(conn, held, role, right)]
-    part = _part(conn, "connect", wanted, role=role)
-    return [part.replace("RIGHTS", ", ".join(lacking))] if lacking else []
-
-
-def _part(conn: psycopg.Connection, name: str, wanted: Wanted, **names: str) -> str:
-    """Return a part of init.sql, with its names filled in."""
-    tables = [sql.Identifier(wanted.source, table) for table in TABLES]
-    places: dict[str, sql.Composable] = {
-        "database": sql.Identifier(only_row(conn, "select current_database()")[0]),
-        "source": sql.Identifier(wanted.source),
-        "analytics": sql.Identifier(wanted.analytics),
-        "event_logs": tables[0],
-        "tables": sql.SQL(", ").join(tables),
-        **{key: sql.Identifier(value) for key, value in names.items()},
+    settings = {
+        "source": wanted.source,
+        "analytics": wanted.analytics,
+        "writer": wanted.writer or "",
+        "readers": json.dumps(wanted.readers, ensure_ascii=False),
+        "tables": json.dumps(OURS),
     }
-    for key, schema in (("table", wanted.analytics), ("index", wanted.source)):
-        if key in names:
-            places[key] = sql.Identifier(schema, names[key])
-    return sql.SQL(PARTS[name]).format(**places).as_string(conn)
-
-
-def _owners(conn: psycopg.Connection, schema: str) -> dict[str, str]:
-    """Return the owner of each of our tables; of a run log to be created, the current role."""
-    (me,) = only_row(conn, "select current_user")
-    query = """
-        select relname, pg_get_userbyid(relowner)
-        from pg_class
-        where relnamespace = to_regnamespace(quote_ident(%s)) and relname = any(%s)
-        order by 1
-    """
-    return {"rollup_runs": me} | dict(conn.execute(query, [schema, OURS]).fetchall())
+    lines = [
+        f"set local rollup.{name} = {sql.Literal(value).as_string(conn)};"
+        for name, value in settings.items()
+    ]
+    created = (f"{statement.as_string(conn)};" for statement in missing)
+    return [*created, "\n".join(lines), RIGHTS.read_text()]
 
 
 def _creator(conn: psycopg.Connection, wanted: Wanted) -> str:
     """Return the role that runs the jobs: the writer, or whoever owns the run log so far."""
-    return wanted.writer or _owners(conn, wanted.analytics)["rollup_runs"]
+    query = """
+        select coalesce(%s, pg_get_userbyid(min(relowner)), current_user)
+        from pg_class
+        where relnamespace = to_regnamespace(quote_ident(%s)) and relname = 'rollup_runs'
+    """
+    return only_row(conn, query, [wanted.writer, wanted.analytics])[0]
 
 
 def _summary(conn: psycopg.Connection, wanted: Wanted) -> list[str]:
@@ -247,12 +201,15 @@ def _summary(conn: psycopg.Connection, wanted: Wanted) -> list[str]:
             ),
         }  # fmt: skip
         for ability, (rights, schema, tables) in beyond.items():
-            query = (
-                "bool_or(has_schema_privilege(%s, relnamespace, 'usage')"
-                " and has_table_privilege(%s, oid, %s)) from pg_class"
-                " where relnamespace = to_regnamespace(quote_ident(%s)) and relname = any(%s)"
-            )
-            if _is(conn, query, reader, reader, rights, schema, list(tables)):
+            query = """
+                select bool_or(
+                    has_schema_privilege(%s, relnamespace, 'usage')
+                    and has_table_privilege(%s, oid, %s)
+                )
+                from pg_class
+                where relnamespace = to_regnamespace(quote_ident(%s)) and relname = any(%s)
+            """
+            if only_row(conn, query, [reader, reader, rights, schema, list(tables)])[0]:
                 lines.append(f"Role {reader} may also {ability}, by rights given elsewhere.")
     return lines
 
@@ -262,49 +219,42 @@ def _indexes(conn: psycopg.Connection, wanted: Wanted) -> dict[str, list[str]]:
 
     Raises DatabaseError when one is missing and cannot be built on this table, or not now.
     """
-    # An index serves as well under any name and with more columns at its end, but not when it is
-    # partial or compares in another way than the column does. Its definition shows all that.
-    query = """
-        select
-            array_agg(relname) filter (where indisvalid),
-            array_agg(relname) filter (where not indisvalid)
-        from pg_index join pg_class on pg_class.oid = indexrelid
-        where indrelid = %s and indpred is null and pg_get_indexdef(indexrelid) ~ %s
-    """
     found: dict[str, list[str]] = {}
-    for name, (method, columns) in INDEXES.items() if wanted.indexes else ():
-        oid, trouble, busy = only_row(conn, TABLE, [wanted.source])
-        serves = rf" USING {method} \({columns}( DESC)?( NULLS (FIRST|LAST))?[,)]"
-        valid, invalid = only_row(conn, query, [oid, serves])
-        what = f"event_logs has an index using {method} ({columns}), named {(valid or [name])[0]}."
+    for name, columns in INDEXES.items() if wanted.indexes else ():
+        serves = f" USING {columns[:-1]}".replace("(", r"\(") + "( DESC)?( NULLS (FIRST|LAST))?[,)]"
+        values = {"schema": wanted.source, "serves": serves}
+        valid, invalid, trouble, busy = only_row(conn, INDEX_STATE, values)
+        what = f"event_logs has an index using {columns}, named {(valid or [name])[0]}."
         found[what] = []
-        if not valid and trouble:
+        if valid:
+            continue
+        if trouble:
             raise DatabaseError(
                 f"event_logs in schema {wanted.source} {trouble}, so it cannot be indexed as it is;"
                 " docs/setup.md tells what to do."
             )
-        if not valid:
-            if invalid and busy:
-                raise DatabaseError(
-                    f"An index of event_logs is being built, or the table vacuumed, by process"
-                    f" {busy}. Try again when it is done."
-                )
-            found[what] = [
-                *(_part(conn, "leftover", wanted, index=leftover) for leftover in invalid or ()),
-                _part(conn, name, wanted),
-            ]
+        if invalid and busy:
+            raise DatabaseError(
+                f"An index of event_logs is being built, or the table vacuumed, by process"
+                f" {busy}. Try again when it is done."
+            )
+        # A build that was interrupted left an index that costs every insert and serves no query.
+        drop = sql.SQL("drop index concurrently if exists {};")
+        create = sql.SQL("create index concurrently if not exists {} on {} using {};").format(
+            sql.Identifier(name), sql.Identifier(wanted.source, "event_logs"), sql.SQL(columns)
+        )
+        leftovers = [drop.format(sql.Identifier(wanted.source, leftover)) for leftover in invalid]
+        found[what] = [statement.as_string(conn) for statement in (*leftovers, create)]
     return found
 
 
 def _build_indexes(conn: psycopg.Connection, wanted: Wanted) -> list[str]:
     """Build what is missing, one index after the other, while the app goes on writing."""
-    for part in chain(*_indexes(conn, wanted).values()):
-        _, statement = part.split("\n", 1)
-        text = " ".join(statement.split())
-        echo(f"{text} This may take long, and the app can go on writing.", err=True)
+    for statement in chain(*_indexes(conn, wanted).values()):
+        echo(f"{statement} This may take long, and the app can go on writing.", err=True)
         try:
             # On a cursor, since it refuses to run inside of a transaction.
-            conn.cursor().execute(part.encode())
+            conn.cursor().execute(statement.encode())
         except psycopg.Error as error:
             raise DatabaseError(
                 f"An index was not finished: {str(error).strip()}. What is left of it serves no"
@@ -317,8 +267,3 @@ def _build_indexes(conn: psycopg.Connection, wanted: Wanted) -> list[str]:
             f" drop it: {', '.join(INDEXES)}."
         )
     return list(found)
-
-
-def _is(conn: psycopg.Connection, condition: str, *values: object) -> bool:
-    row = conn.execute(f"select {condition}", values).fetchone()
-    return bool(row and row[0])

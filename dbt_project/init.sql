@@ -1,37 +1,58 @@
--- What `init` executes and `init --dry-run` prints, part by part. psycopg fills in the names in
--- braces. The schema and the run log, from run_log.sql, come first. Every statement may be run
--- again. All but the indexes is one transaction.
-
--- part: connect
-grant RIGHTS on database {database} to {role};
-
--- part: writer
--- The writer reads the source and creates tables, temporary ones too.
-grant usage on schema {source} to {role};
-grant select on {tables} to {role};
-grant usage, create on schema {analytics} to {role};
-
--- part: owner
--- Only a table's owner may add columns, indexes and rights, as dbt does.
-alter table {table} owner to {role};
-
--- part: reader
--- A reader reads the rollups, also those that the writer is going to create.
-grant usage on schema {analytics} to {role};
-grant select on all tables in schema {analytics} to {role};
-alter default privileges for role {creator} in schema {analytics}
-grant select on tables to {role};
-
--- part: event_logs_user_occurred_at
--- Finds a user's first event.
-create index concurrently if not exists event_logs_user_occurred_at
-on {event_logs} using btree (anonymous_user_id, occurred_at);
-
--- part: event_logs_received_at_brin
--- Finds what was received lately, to count invalid events in a source that keeps over 180 days.
-create index concurrently if not exists event_logs_received_at_brin
-on {event_logs} using brin (received_at);
-
--- part: leftover
--- A build that was interrupted left an index that costs every insert and serves no query.
-drop index concurrently if exists {index};
+-- What `init` executes and `init --dry-run` prints, below the settings that it reads: the schemas
+-- rollup.source and rollup.analytics, rollup.writer (a role or empty), and as JSON arrays
+-- rollup.readers and rollup.tables (this project's). The schema and the run log are created before
+-- (run_log.sql), in the same transaction. Run again, it changes nothing.
+do $init$
+declare
+    place constant text := current_setting('rollup.analytics');
+    writer constant text := current_setting('rollup.writer');
+    tables constant jsonb := current_setting('rollup.tables');
+    creator text := writer;
+    item text;
+begin
+    if writer <> '' then
+        -- Most databases let every role connect and create temporary tables.
+        foreach item in array array['connect', 'temporary'] loop
+            if not has_database_privilege(writer, current_database(), item) then
+                execute format('grant %s on database %I to %I', item, current_database(), writer);
+            end if;
+        end loop;
+        execute format(
+            'grant usage on schema %1$I to %2$I; grant select on %1$I.event_logs,'
+            ' %1$I.assignments, %1$I.experiments, %1$I.experiment_variants to %2$I;'
+            ' grant usage, create on schema %3$I to %2$I',
+            current_setting('rollup.source'), writer, place
+        );
+        -- Only a table's owner may add columns, indexes and rights, as dbt does.
+        for item in
+            select relname from pg_class
+            where relnamespace = to_regnamespace(quote_ident(place))
+            and tables ? cast(relname as text) and not pg_has_role(writer, relowner, 'usage')
+        loop
+            execute format('alter table %I.%I owner to %I', place, item, writer);
+        end loop;
+    else
+        select pg_get_userbyid(relowner) into creator from pg_class
+        where relnamespace = to_regnamespace(quote_ident(place)) and relname = 'rollup_runs';
+    end if;
+    -- A reader reads the rollups, also those that are created later. A new writer takes over the
+    -- readers whom an earlier `init --reader` let read what another role creates.
+    for item in
+        select jsonb_array_elements_text(cast(current_setting('rollup.readers') as jsonb))
+        union
+        select rolname from pg_default_acl, aclexplode(defaclacl) join pg_roles on oid = grantee
+        where writer <> '' and defaclnamespace = to_regnamespace(quote_ident(place))
+        and defaclobjtype = 'r' and privilege_type = 'SELECT'
+    loop
+        continue when item = creator;
+        if not has_database_privilege(item, current_database(), 'connect') then
+            execute format('grant connect on database %I to %I', current_database(), item);
+        end if;
+        execute format(
+            'grant usage on schema %1$I to %2$I; grant select on all tables in schema %1$I to %2$I;'
+            ' alter default privileges for role %3$I in schema %1$I grant select on tables to %2$I',
+            place, item, creator
+        );
+    end loop;
+end
+$init$;

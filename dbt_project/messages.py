@@ -42,14 +42,11 @@ def echo(text: str, *, err: bool = False) -> None:
 
 
 @contextmanager
-def failures(
-    as_json: bool = False, also: tuple[type[Exception], ...] = (), stopped: str = STOPPED
-) -> Iterator[None]:
-    """Print an expected failure, one of `also` or a signal on stderr, and exit with its status."""
-    expected: tuple[type[Exception], ...] = (Failure, psycopg.Error, *also)
+def failures(as_json: bool = False, stopped: str = STOPPED) -> Iterator[None]:
+    """Print an expected failure, or that a signal came, on stderr; exit with its status."""
     try:
         yield
-    except expected as error:
+    except (Failure, psycopg.Error) as error:
         message, status = str(error).strip(), getattr(error, "status", FAILED)
         if isinstance(error, psycopg.errors.QueryCanceled) and "timeout" in message:
             message += ". Raise statement_timeout of the role, or shorten the window."

@@ -1,21 +1,52 @@
-"""Checks before anything is written: names, rights, and whose tables and code these are."""
+"""Checks before anything is written: names, rights, whose tables these are, what would be lost."""
 
 import re
+import sys
 from dataclasses import dataclass
+from datetime import date, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import click
 import psycopg
+from psycopg import sql
 
 from dbt_project import ROOT, run_log
-from dbt_project.database import DatabaseError
-from dbt_project.jobs import ROLLUPS
-from dbt_project.messages import one_line
+from dbt_project.database import DatabaseError, only_row
+from dbt_project.messages import Failure, echo, one_line
 from dbt_project.source import TABLES, existing_source_tables
+from dbt_project.window import MAX_DAYS, ROLLUPS, Window
 
 OURS = ["rollup_runs", "experiment_catalog", "funnel_steps", *ROLLUPS.values()]
 FOREIGN = Path(__file__).with_name("foreign_code.sql")
+COLUMNS = """
+    select
+        attname,
+        format_type(atttypid, atttypmod),
+        attnotnull and not atthasdef and attidentity = ''
+    from pg_attribute
+    where
+        attrelid = to_regclass(quote_ident(%(schema)s) || '.' || quote_ident(%(table)s))
+        and attnum > 0
+        and not attisdropped
+    order by attnum
+"""
+UNIQUE = """
+    select array(
+        select cast(attname as text)
+        from pg_attribute
+        where attrelid = indrelid and attnum = any((cast(indkey as int2[]))[0:indnkeyatts - 1])
+        order by attname collate "C"
+    )
+    from pg_index
+    where
+        indrelid = to_regclass(quote_ident(%(schema)s) || '.' || quote_ident(%(table)s))
+        and indisunique
+        and indisvalid
+        and indpred is null
+        and indexprs is null
+"""
 
 
 def check(conn: psycopg.Connection, source: str, analytics: str) -> None:
@@ -31,7 +62,7 @@ def check(conn: psycopg.Connection, source: str, analytics: str) -> None:
 
 def _check_rights(conn: psycopg.Connection, source: str, analytics: str) -> None:
     dbname, role = conn.info.dbname, conn.info.user
-    if not _is(conn, "current_database() = %s", dbname):
+    if only_row(conn, "select current_database()")[0] != dbname:
         raise DatabaseError(
             f"The pooler calls the database {dbname}, the server calls it otherwise, and dbt needs"
             " one name. Give the pooler's entry the database's own name."
@@ -60,10 +91,10 @@ def _check_rights(conn: psycopg.Connection, source: str, analytics: str) -> None
             f" on the schema and select on the tables, as `init --writer {role}` does."
         )
     may_create = (
-        "coalesce(has_schema_privilege(to_regnamespace(quote_ident(%s)), 'create'),"
+        "select coalesce(has_schema_privilege(to_regnamespace(quote_ident(%s)), 'create'),"
         " has_database_privilege(current_database(), 'create'))"
     )
-    if not _is(conn, may_create, analytics):
+    if not only_row(conn, may_create, [analytics])[0]:
         raise DatabaseError(
             f"Role {role} may not create tables in schema {analytics}. Grant it create and usage"
             f" on that schema, as `init --writer {role}` does, or create on the database."
@@ -104,14 +135,14 @@ def check_schema(conn: psycopg.Connection, analytics: str) -> None:
     dbt would take it for its own, and fail on a column that it does not write, or go on without
     the unique index and duplicate rows.
     """
-    told = [
+    found = [
         one_line(f"{table} ({'; '.join(problems[:2])}{' …' if problems[2:] else ''})")
         for table, columns in {**_models(), "rollup_runs": _run_log()}.items()
         if (problems := _problems(conn, analytics, table, columns))
     ]
-    if told:
+    if found:
         raise DatabaseError(
-            f"Another system made these tables in schema {analytics}: {', '.join(told)}. Let"
+            f"Another system made these tables in schema {analytics}: {', '.join(found)}. Let"
             " ANALYTICS_SCHEMA name another schema; docs/migration.md tells how to move over."
         )
 
@@ -146,19 +177,8 @@ def _columns(model: dict[str, Any]) -> Columns:
 
 
 def _problems(conn: psycopg.Connection, schema: str, table: str, ours: Columns) -> list[str]:
-    query = """
-        select
-            attname,
-            format_type(atttypid, atttypmod),
-            attnotnull and not atthasdef and attidentity = ''
-        from pg_attribute
-        where
-            attrelid = to_regclass(quote_ident(%s) || '.' || quote_ident(%s))
-            and attnum > 0
-            and not attisdropped
-        order by attnum
-    """
-    columns = conn.execute(query, [schema, table]).fetchall()
+    values = {"schema": schema, "table": table}
+    columns = conn.execute(COLUMNS, values).fetchall()
     if not columns:
         return []
     missing = sorted(ours.needed - {name for name, *_ in columns})
@@ -175,31 +195,74 @@ def _problems(conn: psycopg.Connection, schema: str, table: str, ours: Columns) 
         ),
         *(f"there is no column {name}" for name in missing),
     ]
-    if ours.key and not missing and not _is_unique(conn, schema, table, ours.key):
+    if ours.key and not missing and (sorted(ours.key),) not in conn.execute(UNIQUE, values):
         problems.append(f"no unique index on ({', '.join(ours.key)})")
     return problems
 
 
-def _is_unique(conn: psycopg.Connection, schema: str, table: str, key: tuple[str, ...]) -> bool:
-    query = """
-        select array(
-            select cast(attname as text)
-            from pg_attribute
-            where attrelid = indrelid and attnum = any((cast(indkey as int2[]))[0:indnkeyatts - 1])
-            order by attname collate "C"
-        )
-        from pg_index
-        where
-            indrelid = to_regclass(quote_ident(%s) || '.' || quote_ident(%s))
-            and indisunique
-            and indisvalid
-            and indpred is null
-            and indexprs is null
+class PurgedKept(Failure):
+    """The user did not agree to lose what cannot be computed again; nothing was run."""
+
+
+def confirm_purged(
+    conn: psycopg.Connection,
+    schemas: tuple[str, str],
+    jobs: tuple[str, ...],
+    window: Window,
+    yes: bool,
+) -> None:
+    """Say what `--allow-purged` does to days that the source lost; ask unless `yes` is given.
+
+    `schemas` are the source's and the rollups'. Asks nothing where there is nothing to lose.
+    Raises PurgedKept when the answer is no, or when there is no terminal to ask at.
     """
-    found = conn.execute(query, [schema, table]).fetchall()
-    return any(columns == sorted(key) for (columns,) in found)
+    loss = _loss(conn, *schemas, jobs, window)
+    if not loss:
+        return
+    echo(loss, err=True)
+    if yes or (has_terminal() and click.confirm("Recompute them?", err=True)):
+        return
+    advice = "" if has_terminal() else " Add --yes to agree without a terminal."
+    raise PurgedKept(f"Nothing was run, and these days keep their rows.{advice}")
 
 
-def _is(conn: psycopg.Connection, condition: str, *values: str) -> bool:
-    row = conn.execute(f"select {condition}", values).fetchone()
-    return bool(row and row[0])
+def has_terminal() -> bool:
+    return sys.stdin.isatty()
+
+
+def _loss(
+    conn: psycopg.Connection, source: str, analytics: str, jobs: tuple[str, ...], window: Window
+) -> str | None:
+    """Return what is lost, by the rule of `is_rewritable` in macros/window_strategy.sql."""
+    query = sql.SQL(
+        "select to_char(timestamp '1970-01-01' + (min(occurred_at) - '1970-01-01 00:00:00+00'),"
+        " 'YYYY-MM-DD')::date from {} where occurred_at >= {} and occurred_at <= {}"
+    )
+    # As text without a type, the bounds take the column's, with or without a time zone.
+    bounds = (window.as_of - timedelta(days=MAX_DAYS), window.as_of + timedelta(minutes=5))
+    literals = [sql.SQL("'{}'").format(sql.SQL(bound.isoformat(sep=" "))) for bound in bounds]
+    event_logs = sql.Identifier(source, "event_logs")
+    first_day: date | None = only_row(conn, query.format(event_logs, *literals))[0]
+    end = min(first_day or window.end.date(), window.end.date())
+    rows_lost: list[str] = []
+    days: set[date] = set()
+    for table in (ROLLUPS[job] for job in jobs):
+        exists = "select to_regclass(quote_ident(%s) || '.' || %s) is not null"
+        if not only_row(conn, exists, [analytics, table])[0]:
+            continue
+        counts = sql.SQL(
+            "select day, count(*) from {} where day >= %s and day < %s group by 1"
+        ).format(sql.Identifier(analytics, table))
+        rows: dict[date, int] = dict(conn.execute(counts, [window.start.date(), end]).fetchall())
+        if rows:
+            rows_lost.append(f"{sum(rows.values()):,} rows of {table}")
+            days |= rows.keys()
+    if not days:
+        return None
+    begins = "The source has no valid event" + (f" before {first_day}" if first_day else "")
+    return (
+        f"{begins}. With --allow-purged this run recomputes {len(days)} days without any, from"
+        f" {min(days)} to {max(days)}, which have {', '.join(rows_lost)}. Counts and rates become"
+        " 0, and rows of event names and of the funnel's variants go. They cannot be computed"
+        " again."
+    )

@@ -4,7 +4,6 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from textwrap import indent
 from typing import Any
@@ -21,32 +20,21 @@ ENDED_WELL = ("success", "pass", "warn", "no-op")
 SUMMARY_COLUMNS = ("job", "result", "rows written", "seconds", "events ignored")
 
 
-@dataclass(frozen=True)
-class Step:
-    """A dbt node that starts (`status` is empty) or has ended."""
-
-    unique_id: str
-    name: str
-    kind: str
-    status: str = ""
-    seconds: float = 0.0
-    message: str = ""
-
-    def __str__(self) -> str:
-        good = self.status in ENDED_WELL
-        note = self.message if good and self.kind != "test" else "" if good else self.status
-        took = f"{self.seconds:.1f} s{', ' if note else ''}{note}"
-        return one_line(f"{'ok  ' if good else 'FAIL'} {self.kind:<5} {self.name} ({took})")
+def _ended(node: Any, result: Any) -> str:
+    good, kind = node.node_status in ENDED_WELL, node.resource_type
+    note = node.node_status if not good else "" if kind == "test" else result.message
+    took = f"{result.execution_time:.1f} s{', ' if note else ''}{note}"
+    return one_line(f"{'ok  ' if good else 'FAIL'} {kind:<5} {node.node_name} ({took})")
 
 
 @contextmanager
-def steps_shown() -> Iterator[Callable[[Step], None]]:
-    """Yield the function to call with each step: a live display on a terminal, else plain lines.
+def steps_shown() -> Iterator[Callable[..., None]]:
+    """Yield a function of dbt's node info, and of its result once it has ended.
 
-    Everything goes to stderr.
+    It shows the node on stderr: in a live display on a terminal, else as a line when it ends.
     """
     if not sys.stderr.isatty():
-        yield lambda step: echo(str(step), err=True) if step.status else None
+        yield lambda node, result=None: echo(_ended(node, result), err=True) if result else None
         return
     from rich.console import Console  # only where a person watches: it takes time to import
     from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
@@ -56,22 +44,23 @@ def steps_shown() -> Iterator[Callable[[Step], None]]:
         waiting = progress.add_task("dbt starts")
         tasks: dict[str, TaskID] = {}
 
-        def show(step: Step) -> None:
+        def show(node: Any, result: Any = None) -> None:
             progress.update(waiting, visible=False)
-            if not step.status:
-                tasks[step.unique_id] = progress.add_task(f"{step.kind} {step.name}")
+            if result is None:
+                label = f"{node.resource_type} {node.node_name}"
+                tasks[node.unique_id] = progress.add_task(label)
                 return
-            if step.unique_id in tasks:
-                progress.remove_task(tasks.pop(step.unique_id))
-            style = "green" if step.status in ENDED_WELL else "bold red"
-            progress.console.print(str(step), style=style, highlight=False, markup=False)
+            if node.unique_id in tasks:
+                progress.remove_task(tasks.pop(node.unique_id))
+            style = "green" if node.node_status in ENDED_WELL else "bold red"
+            progress.console.print(_ended(node, result), style=style, highlight=False, markup=False)
 
         yield show
 
 
 @contextmanager
 def counted(label: str) -> Iterator[Callable[[int, int], None]]:
-    """Yield a function of (done, total) that shows on stderr how far something has come."""
+    """Yield a function of (done, total) that draws a progress bar on stderr."""
     with click.progressbar(length=1, label=label, file=sys.stderr) as bar:
 
         def advance(done: int, total: int) -> None:
@@ -83,26 +72,26 @@ def counted(label: str) -> Iterator[Callable[[int, int], None]]:
 
 def plan(window: Window, jobs: tuple[str, ...], as_json: bool) -> str:
     """Return what `--dry-run` prints."""
-    plan = {
-        "jobs": list(jobs),
-        "as_of": iso(window.as_of),
-        "window_start": iso(window.start),
-        "window_end": iso(window.end),
-        "selectors": list(jobs),
-    }
+    plan = {"jobs": list(jobs), **_instants(window), "selectors": list(jobs)}
     if as_json:
         return json.dumps(plan)
     texts = {k: ", ".join(v) if isinstance(v, list) else v for k, v in plan.items()}
     return "\n".join(f"{name:<13}{text}" for name, text in texts.items())
 
 
+def _instants(window: Window) -> dict[str, str]:
+    return {
+        "as_of": iso(window.as_of),
+        "window_start": iso(window.start),
+        "window_end": iso(window.end),
+    }
+
+
 def summary(window: Window, runs: list[JobRun]) -> dict[str, Any]:
     """Return the summary that `--json` prints."""
     return {
         "ok": all(run.ok for run in runs),
-        "as_of": iso(window.as_of),
-        "window_start": iso(window.start),
-        "window_end": iso(window.end),
+        **_instants(window),
         "jobs": [
             {
                 "job_name": run.job_name,
@@ -168,7 +157,9 @@ def runs_listed(rows: list[dict[str, Any]], as_json: bool) -> str:
             row["job_name"],
             row["status"],
             f"{row['started_at'].astimezone(UTC):%Y-%m-%d %H:%M:%S}",
-            _seconds(row["started_at"], row["finished_at"]),
+            f"{(row['finished_at'] - row['started_at']).total_seconds():.1f}"
+            if row["finished_at"]
+            else "",
             f"{row['window_start'].astimezone(UTC):%Y-%m-%d}",
             f"{row['rows_written']:,}",
             f"{row['ignored_count']:,}",
@@ -176,17 +167,8 @@ def runs_listed(rows: list[dict[str, Any]], as_json: bool) -> str:
         )
         for row in rows
     ]
-    header = (
-        "job",
-        "status",
-        "started (UTC)",
-        "seconds",
-        "window from",
-        "rows",
-        "ignored",
-        "error",
-    )
-    return table(header, cells)
+    names = ("started (UTC)", "seconds", "window from", "rows", "ignored", "error")
+    return table(("job", "status", *names), cells)
 
 
 def latest_days(conn: psycopg.Connection, schema: str, days: int = 7) -> str:
@@ -225,7 +207,3 @@ def table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 def _reasons(ignored: dict[str, int]) -> str:
     parts = [f"{count:,} {rule.replace('_', ' ')}" for rule, count in ignored.items() if count]
     return ", ".join(parts) or "none"
-
-
-def _seconds(start: datetime, end: datetime | None) -> str:
-    return f"{(end - start).total_seconds():.1f}" if end else ""

@@ -36,7 +36,7 @@ BROKEN = re.compile(
 
 
 def is_transient(failure: BaseException | str) -> bool:
-    """Return whether an exception, or the traceback of one, may be gone with the next attempt."""
+    """Return whether a retry may help after an exception, or the traceback of one."""
     if isinstance(failure, BaseException):
         failure = "".join(traceback.format_exception(failure))
     for raised in RAISED.finditer(failure):

@@ -25,6 +25,7 @@ from dbt_project.messages import HELD, Failure
 from dbt_project.window import Window
 
 ORPHANED = "The process was killed or lost its connection; the next run found that out."
+STOPPED = "Stopped before the end by a signal."
 PATIENCE_S = 2.0
 DDL = Path(__file__).with_name("run_log.sql")
 # What a run writes when it starts.
@@ -44,7 +45,7 @@ class JobHeld(Failure):
 class JobRun:
     """One run of one job. `rows_written` counts rows, `ignored` events by rule.
 
-    `permanent` says that one of the errors would not be gone with a retry.
+    `permanent`: a retry would not help with at least one of the errors.
     """
 
     job_name: str
@@ -130,7 +131,7 @@ def held(
             _lock(lock, schema, job)
         fail_orphans(conn, schema, mine=jobs)
         runs: list[JobRun] = []
-        # How a run counts that ends before anything else is known.
+        # The result of a run that ends before anything else is known.
         problem: BaseException | None = KeyboardInterrupt()
         try:
             for job in jobs:
@@ -142,8 +143,10 @@ def held(
             raise
         finally:
             if problem is not None:
+                signalled = isinstance(problem, KeyboardInterrupt)
+                reason = f"{type(problem).__name__}: {problem}".rstrip(": ")
                 for run in runs:
-                    run.errors = run.errors or [_reason(problem)]
+                    run.errors = run.errors or [STOPPED if signalled else reason]
             try:
                 _finish(conninfo, conn, schema, runs, session)
             finally:
@@ -152,12 +155,6 @@ def held(
                 if not conn.closed:
                     with suppress(psycopg.Error):
                         lock.rollback()
-
-
-def _reason(error: BaseException) -> str:
-    if isinstance(error, KeyboardInterrupt):
-        return "Stopped before the end by a signal."
-    return f"{type(error).__name__}: {error}".rstrip(": ")
 
 
 def fail_orphans(conn: psycopg.Connection, schema: str, mine: Collection[str] = ()) -> None:
@@ -244,12 +241,9 @@ def _start(conn: psycopg.Connection, schema: str, job: str, window: Window) -> J
     run = JobRun(job, str(uuid4()))
     holder = f"process {os.getpid()} on {socket.gethostname()}"
     values = (run.id, job, "RUNNING", window.start, window.end, window.as_of, holder)
-    query = sql.SQL("insert into {} ({}) values ({})").format(
-        _table(schema),
-        sql.SQL(", ").join(map(sql.Identifier, STARTED)),
-        sql.SQL(", ").join([sql.Placeholder()] * len(values)),
-    )
-    conn.execute(query, values)
+    columns = sql.SQL(", ").join(map(sql.Identifier, STARTED))
+    query = sql.SQL("insert into {} ({}) values (%s, %s, %s, %s, %s, %s, %s)")
+    conn.execute(query.format(_table(schema), columns), values)
     return run
 
 
@@ -267,13 +261,8 @@ def _finish(
     ).format(_table(schema))
     values = [
         (
-            "SUCCESS" if run.ok else "FAILED",
-            run.rows_written,
-            run.ignored_count,
-            Jsonb(run.ignored),
-            "\n\n".join(run.errors) or None,
-            run.invocation_id,
-            run.id,
+            *("SUCCESS" if run.ok else "FAILED", run.rows_written, run.ignored_count),
+            *(Jsonb(run.ignored), "\n\n".join(run.errors) or None, run.invocation_id, run.id),
         )
         for run in runs
     ]
@@ -285,7 +274,7 @@ def _finish(
         # The server went away in the meantime; perhaps it is back.
         with connect(conninfo, autocommit=True) as fresh:
             written = _write(fresh, update, values)
-            # The lock's session may not know yet that its client is gone, and would keep out the
+            # The lock's session may not know yet that its client is gone, and would block the
             # next run.
             end = "select pg_terminate_backend(pid) from pg_stat_activity where"
             fresh.execute(f"{end} ({SESSION}) = (%s, %s)", session)

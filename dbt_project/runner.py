@@ -9,23 +9,21 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
-from dbt_project import ROOT, embedded, preflight, purges, retry, run_log, signals
+from dbt_project import ROOT, embedded, preflight, retry, run_log, signals
 from dbt_project.database import TIMEOUTS, analytics_schema, connect, dbt_environment, source_schema
-from dbt_project.jobs import ACROSS, JOBS, ROLLUPS, jobs_of, selection
 from dbt_project.messages import Failure, echo
-from dbt_project.report import ENDED_WELL, Step, steps_shown
+from dbt_project.report import ENDED_WELL, steps_shown
 from dbt_project.run_log import JobRun
-from dbt_project.window import Window
+from dbt_project.window import ACROSS, JOBS, ROLLUPS, Window, jobs_of, selection
 
 QUIET = ("--log-level", "none", "--log-level-file", "debug", "--no-version-check")
 IGNORED = "ignored_events: "
-# What is skipped depends on a node that failed, and that one's error is reported.
+# A skipped node depends on one that failed, whose error is reported.
 SKIPPED = "skipped"
 SERVICE = "analytics_rollups"
 # The events that carry the traceback of a node's failure.
@@ -58,7 +56,7 @@ def run_jobs(
     if allow_purged:
         with signals.interruptible(), closing(connect(conninfo, autocommit=True)) as conn:
             preflight.check(conn, *schemas)
-            purges.agree(conn, schemas, jobs, window, yes)
+            preflight.confirm_purged(conn, schemas, jobs, window, yes)
     last: dict[str, JobRun] = {}
     for wait in (*retry.WAITS_S, None):
         # The last of the jobs to succeed completes the tables that some tests compare.
@@ -132,12 +130,12 @@ def build(
     runs: list[JobRun],
     window: Window,
     environment: Mapping[str, str],
-    on_step: Callable[[Step], None],
+    on_step: Callable[..., None],
     *,
     allow_purged: bool = False,
     across: bool = False,
 ) -> None:
-    """Build the models of the jobs in `runs` and test them; fill in what came of each.
+    """Build the models of the jobs in `runs` and test them; record the results in `runs`.
 
     With `across` the tests that compare jobs run too, where dbt would leave them out because
     another job that they read is not among these. Raises DbtFailed when nothing was run,
@@ -154,9 +152,9 @@ def build(
         for run in runs:
             run.invocation_id = event.info.invocation_id
         if event.info.name == "NodeStart":
-            on_step(_step(event.data.node_info))
+            on_step(event.data.node_info)
         elif event.info.name == "NodeFinished":
-            on_step(_step(event.data.node_info, event.data.run_result))
+            on_step(event.data.node_info, event.data.run_result)
             ended.append((nodes.get(event.data.node_info.unique_id), event.data.run_result))
         elif event.info.name in TRACED:
             traces[event.data.node_info.unique_id] += event.data.exc_info
@@ -171,7 +169,7 @@ def build(
     }
     selected = [*selection(jobs), *([ACROSS] if across else [])]
     command = ["build", "--select", *selected, "--exclude-resource-type", "unit_test"]
-    # Hand the manifest on: dbt parses the whole project again when --vars differ.
+    # Pass the manifest, or dbt parses the whole project again because --vars differ.
     outcome = dbt(
         [*command, "--vars", json.dumps(variables), *QUIET],
         environment,
@@ -206,15 +204,6 @@ def _record(node: Any, result: Any, runs: list[JobRun], trace: str) -> None:
             run.permanent |= not retry.is_transient(trace)
 
 
-def _step(info: Any, result: Any = None) -> Step:
-    step = Step(info.unique_id, info.node_name, info.resource_type)
-    if result is None:
-        return step
-    return replace(
-        step, status=info.node_status, seconds=result.execution_time, message=result.message
-    )
-
-
 def _problem(node: Any, result: Any) -> str:
     """Say which node failed, what the database said, and where the SQL is."""
     lines = [f"{node.resource_type} {node.name}: {result.status}"]
@@ -225,7 +214,7 @@ def _problem(node: Any, result: Any) -> str:
 
 
 def _put(path: Path, text: str) -> None:
-    """Write a file that another run may be reading, unless it is there already."""
+    """Write a file atomically, since another run may be reading it, unless it is up to date."""
     if path.exists() and path.read_text() == text:
         return
     with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:

@@ -7,6 +7,8 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import tuple_row
 
+from dbt_project.messages import Failure
+
 TABLES = ("event_logs", "assignments", "experiments", "experiment_variants")
 EVENT_COLUMNS = (
     "id", "event_id", "anonymous_user_id", "session_id", "install_id", "platform", "app_version",
@@ -16,7 +18,7 @@ EVENT_COLUMNS = (
 DDL = Path(__file__).with_name("source.sql")
 
 
-class SourceNotEmpty(Exception):
+class SourceNotEmpty(Failure):
     """Source tables exist, and demo data must not be mixed with real data."""
 
     def __init__(self, tables: Sequence[str]):
@@ -24,12 +26,11 @@ class SourceNotEmpty(Exception):
         super().__init__(f"the source tables exist already: {', '.join(self.tables)}")
 
 
-class SourceIncomplete(Exception):
+class SourceIncomplete(Failure):
     """Some source tables exist and others do not."""
 
     def __init__(self, missing: Sequence[str]):
-        self.missing = list(missing)
-        super().__init__(f"the source lacks these tables: {', '.join(self.missing)}")
+        super().__init__(f"the source lacks these tables: {', '.join(missing)}")
 
 
 def existing_source_tables(conn: psycopg.Connection, schema: str) -> list[str]:

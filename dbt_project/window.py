@@ -1,9 +1,32 @@
-"""The window of days that a run recomputes. `macros/window.sql` says the same to dbt."""
+"""What a run computes: jobs, and a window of days, which `macros/window.sql` repeats for dbt.
+
+A job is a folder of models, of seeds and of tests. Its name is the selector, so
+`dbt build --select daily` and `rollup --job daily` build the same.
+"""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+JOBS = ("daily", "experiment", "funnel")
+# The model whose rows count as the job's, and whose failure keeps the rest from running.
+ROLLUPS = {
+    "daily": "daily_metric_rollups",
+    "experiment": "experiment_metric_rollups",
+    "funnel": "funnel_rollups",
+}
+# The folder of the tests that compare jobs. dbt adds such a test where all it reads is selected.
+ACROSS = "across"
 MAX_DAYS = 180
+
+
+def selection(jobs: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the dbt selectors for `jobs`, each once and in the order of `JOBS`."""
+    return tuple(job for job in JOBS if job in jobs)
+
+
+def jobs_of(fqn: list[str], jobs: tuple[str, ...]) -> tuple[str, ...]:
+    """Return which of `jobs` a dbt node belongs to: the one whose folder it is in, or all."""
+    return (fqn[1],) if len(fqn) > 1 and fqn[1] in jobs else jobs
 
 
 @dataclass(frozen=True)

@@ -50,5 +50,9 @@ def test_the_page_is_served_until_ctrl_c_and_no_table_is_touched(db, cli):
     assert answers == [("text/html", page().read_bytes())]
     assert [path.name for path in page().parent.iterdir()] == ["index.html"]
     text = page().read_text()
-    assert "INLINE DATA" not in text and "experiment results and funnels" in text and str(ROOT) not in text
+    assert (
+        "INLINE DATA" not in text
+        and "experiment results and funnels" in text
+        and str(ROOT) not in text
+    )
     assert db.execute(schemas).fetchone() == before

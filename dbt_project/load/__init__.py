@@ -13,6 +13,7 @@ from dbt_project import source
 from dbt_project.database import DatabaseError
 from dbt_project.load.event import ALIASES, COLUMNS, event_row, shown
 from dbt_project.load.files import BadColumns, File
+from dbt_project.messages import Failure
 
 TOTALS = """
     select count(*), count(id), count(distinct anonymous_user_id),
@@ -56,11 +57,11 @@ class Loaded(NamedTuple):
     last_at: datetime
 
 
-class AlreadyLoaded(Exception):
+class AlreadyLoaded(Failure):
     """Events of the file are in `event_logs` already, so nothing of it was loaded."""
 
 
-class BadFile(Exception):
+class BadFile(Failure):
     """Lines that cannot be loaded: the first ones as "line 17: ...", all of them in `total`."""
 
     def __init__(self) -> None:
@@ -98,8 +99,8 @@ def load(
 ) -> Loaded:
     """Load a file into `schema`.event_logs in one transaction, the caller's if one is open.
 
-    Creates the source tables where none of the four exists. Rows wait in a temporary table until
-    all of them have proved good, so memory stays constant and a refused file leaves no trace.
+    Creates the source tables where none of the four exists. Rows stay in a temporary table until
+    all of them are checked, so memory stays constant and a refused file leaves no trace.
     `progress(done, total)` counts bytes of a file; a pipe has no total.
 
     Raises BadFile, AlreadyLoaded, source.SourceIncomplete, or OSError for an unreadable file.

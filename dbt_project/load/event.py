@@ -135,7 +135,7 @@ def json_text(name: str, value: object) -> str:
 
 
 def refuse(constant: str) -> None:
-    """Stop at NaN and Infinity, which Python's JSON knows and PostgreSQL's does not."""
+    """Refuse NaN and Infinity, which Python's JSON accepts and PostgreSQL's does not."""
     raise ValueError(f"broken JSON: {constant} is not a JSON number")
 
 

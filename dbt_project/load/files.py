@@ -62,7 +62,7 @@ class Tee(io.RawIOBase):
 
 
 class File:
-    """A file that is read once, front to back, so a pipe will do.
+    """A file that is read once, front to back, so pipes work too.
 
     `raw.count` is how much of it has been read, `content.digest` the hash of what was unpacked.
     """
@@ -102,7 +102,7 @@ class File:
             raise ValueError(
                 f"this is {kind}; unpack it or export it as CSV, NDJSON or a JSON array, in UTF-8"
             )
-        # What is not UTF-8 becomes lone surrogates, which are told with their line.
+        # What is not UTF-8 becomes lone surrogates, which are reported with their line.
         errors = "surrogateescape" if encoding == "utf-8-sig" else "surrogatepass"
         text = io.TextIOWrapper(stream, encoding, errors, newline="")
         return text, start.decode(encoding, "ignore").lstrip()
@@ -129,7 +129,7 @@ def columns(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def plain(name: str) -> str:
-    """Return a name without what tells occurredAt, Occurred At and occurred_at apart."""
+    """Return the form that occurredAt, Occurred At and occurred_at have in common."""
     return re.sub(r"[\s_-]", "", name).casefold()
 
 
