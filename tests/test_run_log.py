@@ -222,8 +222,8 @@ def wait_until(found, seconds=60):
 
 
 @contextmanager
-def started(source, database_url, *arguments):
-    """Start the command line in a process of its own; yield it once it waits at the gate."""
+def started(source, database_url, *arguments, models=1):
+    """Start the command line as a process; yield it once so many models wait at the gate."""
     process = subprocess.Popen(
         [sys.executable, ROOT / "cli.py", "--as-of", str(NOW), *arguments],
         env={**os.environ, "DATABASE_URL": database_url},
@@ -232,11 +232,14 @@ def started(source, database_url, *arguments):
         text=True,
     )
     waiting = """
-        select count(*) from pg_locks where locktype = 'advisory' and not granted and objid = %s
+        select count(*) >= %s from pg_locks
+        where locktype = 'advisory' and not granted and objid = %s
         and database = (select oid from pg_database where datname = current_database())
     """
     try:
-        wait_until(lambda: process.poll() or source.conn.execute(waiting, [GATE]).fetchone()[0])
+        wait_until(
+            lambda: process.poll() or source.conn.execute(waiting, [models, GATE]).fetchone()[0]
+        )
         assert process.poll() is None, process.communicate()
         yield process
     finally:
@@ -267,8 +270,10 @@ def test_a_killed_run_is_taken_over_by_the_next(source, gate, run, database_url)
 )
 def test_a_stopped_run_ends_as_failed_with_nothing_half_written(source, gate, database_url, stop):
     source.event("2026-11-22 10:00")
-    source.experiment()
-    with gate(), started(source, database_url) as process:
+    source.experiment("x", ("A",))
+    source.assign("u", "x", "A", "2026-11-22 10:00")  # without one no event would be read for it
+    # One that has no connection yet is not cancelled, and would wait for the gate.
+    with gate(), started(source, database_url, models=3) as process:
         process.send_signal(stop)
         _, stderr = process.communicate(timeout=60)
         assert process.returncode == 130, stderr
