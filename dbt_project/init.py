@@ -13,7 +13,7 @@ from psycopg import sql
 from psycopg.errors import Diagnostic, InsufficientPrivilege, LockNotAvailable
 
 from dbt_project import preflight, run_log
-from dbt_project.database import DatabaseError, only_row
+from dbt_project.database import PINNED, DatabaseError, only_row
 from dbt_project.messages import echo, one_line
 from dbt_project.preflight import OURS
 from dbt_project.source import TABLES, existing_source_tables
@@ -79,7 +79,9 @@ def script(conn: psycopg.Connection, wanted: Wanted) -> str:
     """Return what `init` would execute, as SQL for psql. Raises as `init` does."""
     check(conn, wanted)
     indexes = chain(*_indexes(conn, wanted).values())
-    return "\n\n".join(["begin;", *_rights(conn, wanted), "commit;", *indexes])
+    # Whoever runs it needs the search path that `init` itself works with.
+    begin = f"begin;\n{PINNED};"
+    return "\n\n".join([begin, *_rights(conn, wanted), "commit;", *indexes])
 
 
 def init(conn: psycopg.Connection, wanted: Wanted) -> list[str]:

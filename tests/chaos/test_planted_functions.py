@@ -77,6 +77,13 @@ def test_nothing_planted_runs_as_the_jobs(mined, writer, run_on, cli, monkeypatc
     assert planted.calls(mined.conn) == 0
 
 
+def test_nothing_planted_runs_in_the_script_that_init_prints(mined, writer, cli, monkeypatch):
+    monkeypatch.setenv("DATABASE_URL", tables.url_of(mined.conn.info.dsn))
+    script = cli("init", "--dry-run", "--writer", WRITER, "--reader", READER)
+    mined.conn.execute(script.stdout)  # as psql would, with `public` on the search path
+    assert planted.calls(mined.conn) == 0
+
+
 @pytest.mark.parametrize("way", ["directly", "through a pooler"])
 def test_nothing_planted_runs_as_the_api(mined, writer, api_client, server, folder, way):
     def ask(conninfo):
