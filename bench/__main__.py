@@ -60,8 +60,9 @@ SCENARIOS = {
         # Statistics from when the log had one user and one day.
         0.1, 0.04, days=10, session_events=1, analyze=False,
         after="create table kept as table event_logs; truncate event_logs;"
-        " insert into event_logs select * from kept order by received_at limit 1;"
-        " analyze; insert into event_logs select * from kept offset 1; drop table kept",
+        " insert into event_logs select * from kept order by received_at, id limit 1;"
+        " analyze; insert into event_logs select * from kept order by received_at, id offset 1;"
+        " drop table kept",
     ),
     "whole_1": Scenario(0.1, 0.01, days=1, window_days=1),
     "whole_14": Scenario(0.1, 0.01, days=13, window_days=14),

@@ -1,5 +1,6 @@
 """The source's tables as other backends than Prisma's defaults make them."""
 
+import psycopg
 from tables import App
 
 from dbt_project.source import TABLES
@@ -84,3 +85,22 @@ def nullable(source: App, *tables: str) -> None:
             [table],
         ).fetchall():
             source.do(f"alter table {table} alter {column} drop not null")
+
+
+def with_collations(source: App, other: str) -> None:
+    """Give ids of one kind different collations, "C" and another; names the other."""
+    collations = (other, '"C"', other, other, '"C"', other, '"C"')
+    for (table, column), collation in zip(IDS, collations, strict=True):
+        source.do(f"alter table {table} alter {column} type text collate {collation}")
+    source.do(f"alter table event_logs alter event_name type text collate {other}")
+
+
+def can_fold(source: App) -> bool:
+    """Create the collation `folded`, which ignores case, if the server was built with ICU."""
+    try:
+        source.do("""create collation folded (
+            provider = icu, locale = 'und-u-ks-level2', deterministic = false
+        )""")
+    except psycopg.errors.FeatureNotSupported:
+        return False
+    return True

@@ -68,3 +68,26 @@ def test_ids_may_be_uuids_and_names_enums(source, run, of_events, of_assignments
     assert outcome.exit_code == 0, outcome.stdout
     assert differences(stored(source.conn), wanted) == []
     assert wanted.experiment[TODAY, experiment, variant, "users_assigned"][0] == len(users)
+
+
+@pytest.mark.parametrize("collation", ['"POSIX"', "folded"])
+def test_ids_and_names_are_compared_byte_by_byte(source, run, collation):
+    """Columns of one kind have different collations, and by `folded` an `a` equals an `A`."""
+    if collation == "folded" and not shapes.can_fold(source):
+        pytest.skip("this server was built without ICU; `make oldest` has one with it")
+    shapes.nullable(source, *TABLES)
+    for nth, user in enumerate(("a", "A", "b", "B")):
+        for days, name in enumerate(("app_opened", "APP_OPENED", "session_submitted")):
+            source.event(NOW.replace(day=20 + days, hour=nth), name, user,
+                         mapping={"x": "v", "X": "V"})  # fmt: skip
+        source.assign(user, "xX"[nth % 2], "vV"[nth % 2], NOW.replace(day=1))
+    source.event(NOW.replace(day=1), "app_opened", "A")  # before the window
+    source.experiment("x", ("v", "V"))
+    source.experiment("X", ("v", "V"))
+    wanted = expected(source.rows(), NOW, 14)
+    shapes.with_collations(source, collation)
+    outcome = run()
+    assert outcome.exit_code == 0, outcome.stdout
+    assert differences(stored(source.conn), wanted) == []
+    new = [row[0] for key, row in wanted.daily.items() if key[1] == "new_users"]
+    assert sum(new) == 3
