@@ -16,7 +16,7 @@ from dbt_project import ROOT
 from dbt_project.database import parse_url
 
 GUIDE = (ROOT / "docs/migration.md").read_text()
-KEPT, SOURCE_KEEPS = 60, 20  # days that the old tables and the source hold
+KEPT, COMPUTED = 60, 20  # days of old rows: in all, and those that its worker made of events
 
 # As Prisma makes them: ids and defaults that only its client fills in, times without a zone,
 # an enum, unique indexes.
@@ -126,7 +126,7 @@ class Old:
 
 
 def steps(number, schema):
-    """The code blocks of a section, as (language, text), with its words about schemas heeded."""
+    """The code blocks of a section, as (language, text), with the schemas that it says to use."""
     (section,) = re.findall(rf"^## {number}\. .*?(?=^## |\Z)", GUIDE, re.M | re.S)
     for language, text in re.findall(r"^```(\w+)\n(.*?)^```$", section, re.M | re.S):
         if schema == "analytics":
@@ -138,13 +138,16 @@ def steps(number, schema):
 def follow(source, cli):
     """Do what a section says; return the rows of its last statement."""
 
-    def do(number, schema):
+    def do(number, schema, window_days=14):
         rows = None
         for language, text in steps(number, schema):
             if language == "sql":
                 cursor = source.conn.execute(text)
+                while cursor.nextset():
+                    pass
                 rows = cursor.fetchall() if cursor.description else None
             for command in re.findall(r"^\$ python cli.py (.*)$", text, re.M):
+                command = command.replace("--window-days 14", f"--window-days {window_days}")
                 outcome = cli(*shlex.split(command))
                 assert outcome.exit_code == 0, outcome.stdout + outcome.stderr
         return rows
@@ -159,48 +162,63 @@ def now():
 
 @pytest.fixture(
     params=[
-        pytest.param(("public", LOOSE), id="public", marks=pytest.mark.chaos),
-        pytest.param(("analytics", PRISMA), id="analytics"),
+        pytest.param(("public", LOOSE, 10), id="source keeps less than a window"),
+        pytest.param(("analytics", PRISMA, COMPUTED), id="old tables in our schema"),
     ]
 )
 def old(request, source, now):
-    """A source of twenty days, and what the old worker made of these and of forty before."""
+    """A source, and what the old worker made of it day by day, before the source was purged."""
+    schema, ddl, days_kept = request.param
     noon = now.replace(hour=12, minute=0, second=0, microsecond=0)
-    source.experiment("x", ("A", "B"), start_at=noon - timedelta(days=KEPT))
-    for ago in range(1, SOURCE_KEEPS + 1):
+    source.experiment("x", ("A", "B:1"), start_at=noon - timedelta(days=KEPT))
+    source.experiment("ended", ("A",), status="ENDED", end_at=noon - timedelta(days=2 * KEPT))
+    for ago in range(1, COMPUTED + 1):
         user, moment = f"u{ago % 7}", noon - timedelta(days=ago)
-        source.event(moment, "app_opened", user, mapping={"x": "AB"[ago % 2]})
+        source.event(moment, "app_opened", user, mapping={"x": ("A", "B:1")[ago % 2]})
         source.event(moment + timedelta(minutes=5), "session_submitted", user)
     for number in range(7):
-        source.assign(f"u{number}", "x", "AB"[number % 2], noon - timedelta(days=number + 1))
+        source.assign(f"u{number}", "x", ("A", "B:1")[number % 2], noon - timedelta(days=number))
 
-    schema, ddl = request.param
     old = Old(source, schema, ddl)
-    known = tables.expected(source.rows(), now, SOURCE_KEEPS + 1)
+    known = tables.expected(source.rows(), now, COMPUTED + 1)
+    yesterday = now.date() - timedelta(days=1)
+    known.experiment[yesterday, "ended", "A", "users_assigned"] = (3, None, False)
     for key, (value, dimensions, _) in known.daily.items():
         old.daily(*key, value, dimensions and Jsonb(dimensions), now)
     for key, (value, dimensions, _) in known.experiment.items():
         old.experiment(*key, value, Jsonb(dimensions), now)
-    for key, (*values, _) in known.funnel.items():
-        old.funnel(*key, *values, now)
-    for ago in range(SOURCE_KEEPS + 1, KEPT):
+    for (*key, dimension), (*values, _) in known.funnel.items():
+        old.funnel(*key, dimension.replace("%3A", ":"), *values, now)
+    for ago in range(COMPUTED + 1, KEPT):
         day, then = now.date() - timedelta(days=ago), now - timedelta(days=ago)
         old.daily(day, "dau", "overall", 1000 + ago, Jsonb(None), then)
         old.experiment(day, "gone", "A", "users_assigned", ago, None, then)
         old.funnel(day, "core_journey", "active_open", "overall", None, None, ago, 2 * ago, then)
+    midnight = noon.replace(hour=0)
+    window = midnight - timedelta(days=13), midnight + timedelta(days=1)
     for status in ("SUCCESS", "FAILED", "RUNNING"):
-        old.run("daily", status, noon, noon, noon, 7, 1)
+        old.run("daily", status, noon, *window, 7, 1)
     if ddl == LOOSE:  # nothing kept it from writing a row twice
         for value, age in ((1.5, 90), (2.5, 30), (3.5, 80)):
             old.daily(day, "new_users", None, value, None, now - timedelta(days=age))
+    source.do("delete from event_logs where occurred_at < %s", midnight - timedelta(days=days_kept))
+    old.known, old.cutover = known, now.date() if days_kept < 14 else window[0].date()
     return old
+
+
+def split(rollups, day):
+    """The rows of the days before a day, and those from it on."""
+    return (
+        tables.Rollups(*({k: r for k, r in rows.items() if k[0] < day} for rows in rollups)),
+        tables.Rollups(*({k: r for k, r in rows.items() if k[0] >= day} for rows in rollups)),
+    )
 
 
 def test_the_guide_moves_everything_over(source, cli, follow, old, now, monkeypatch, database_url):
     as_it_was = old.rows()
     ours = "analytics"
     if old.schema == ours:
-        # Whoever does not read the guide is stopped, and told.
+        # Without the guide the commands stop with a message.
         for command in (("--window-days", 1), ("init",), ("init", "--dry-run")):
             refused = cli(*command)
             assert (refused.exit_code, refused.stdout) == (1, "")
@@ -212,45 +230,65 @@ def test_the_guide_moves_everything_over(source, cli, follow, old, now, monkeypa
         assert f"export ANALYTICS_SCHEMA={ours}" in GUIDE
         monkeypatch.setenv("ANALYTICS_SCHEMA", ours)
 
-    for number in (2, 3, 4, 5):
-        follow(number, old.schema)
-    fresh = tables.expected(source.rows(), now, SOURCE_KEEPS + 1)
-    found = tables.stored(source.conn, ours)
-    oldest_known = now.date() - timedelta(days=SOURCE_KEEPS)
-    yesterday = now.date() - timedelta(days=1)
-    latest = [
-        {key: row for key, row in rows.items() if oldest_known <= key[0] <= yesterday}
-        for rows in (*found, *fresh)
-    ]
-    assert tables.differences(tables.Rollups(*latest[:3]), tables.Rollups(*latest[3:])) == []
-    for ago in (SOURCE_KEEPS + 1, SOURCE_KEEPS + 2, 31, KEPT - 1):
+    follow(2, old.schema)
+    ((cutover, window_days),) = follow(3, old.schema)
+    assert (cutover, window_days) == (old.cutover, (now.date() - old.cutover).days + 1)
+    follow(4, old.schema, window_days)
+    follow(5, old.schema)
+
+    copied, computed = split(tables.stored(source.conn, ours), cutover)
+    fresh = tables.expected(source.rows(), now, window_days)
+    assert tables.differences(computed, fresh) == []
+    first_known = now.date() - timedelta(days=COMPUTED)
+    older, known = split(copied, first_known)
+    week_ago = now.date() - timedelta(days=7)
+    was, _ = split(split(old.known, first_known)[1], cutover)
+    was = tables.Rollups(
+        *({key: (*row[:-1], key[0] < week_ago) for key, row in rows.items()} for rows in was)
+    )
+    assert tables.differences(known, was) == []
+    for ago in (COMPUTED + 1, 31, KEPT - 1):
         day = now.date() - timedelta(days=ago)
-        assert found.daily[day, "dau", "overall"] == (1000 + ago, None, True)
-        assert found.experiment[day, "gone", "A", "users_assigned"] == (ago, None, True)
-        opened = found.funnel[day, "core_journey", "active_open", "overall"]
+        assert older.daily[day, "dau", "overall"] == (1000 + ago, None, True)
+        assert older.experiment[day, "gone", "A", "users_assigned"] == (ago, None, True)
+        opened = older.funnel[day, "core_journey", "active_open", "overall"]
         assert opened == (None, None, ago, 2 * ago, True)
     twice = (now.date() - timedelta(days=KEPT - 1), "new_users", "overall")
-    assert found.daily.get(twice) == (None if old.has_client_ids else (2.5, None, True))
+    assert older.daily.get(twice) == (None if old.has_client_ids else (2.5, None, True))
 
-    # Again, and in the runs to come, nothing of it changes.
-    before = tables.image(source.conn, ours, where=f"day < '{oldest_known}'")
-    follow(4, old.schema)
-    assert cli().exit_code == 0
-    assert tables.image(source.conn, ours, where=f"day < '{oldest_known}'") == before
+    yesterday = now.date() - timedelta(days=1)
+    ended = ("old only", "experiment", yesterday, "ended A users_assigned", None, 3)
+    compared = cutover <= yesterday
+    assert follow(6, old.schema) == ([ended] if compared else [])
+    source.do("update event_logs set event_name = 'renamed' where occurred_at >= %s", yesterday)
+    assert cli("--window-days", window_days).exit_code == 0
+    found = {(where, what) for where, _, _, what, *_ in follow(6, old.schema)}
+    if compared:
+        names = "event_volume_by_name", "core_journey active_open"
+        assert ("new only", f"{names[0]} renamed") in found
+        assert ("old only", f"{names[0]} app_opened") in found
+        assert {what for where, what in found if where == "both"} >= {f"{names[1]} users"}
+
+    # A repeated copy restores the days before the cutover, and brings nothing back after it.
+    before = tables.image(source.conn, ours, where=f"day >= '{cutover}'")
+    source.do(f"update {ours}.daily_metric_rollups set value = 188 where day < %s", cutover)
+    source.do(f"delete from {ours}.funnel_rollups where day = %s", first_known)
+    follow(5, old.schema)
+    assert tables.image(source.conn, ours, where=f"day >= '{cutover}'") == before
+    again, _ = split(tables.stored(source.conn, ours), cutover)
+    assert tables.differences(again, copied) == []
+
+    # Later runs leave all days before their window alone.
+    if compared:
+        before = tables.image(source.conn, ours, where=f"day < '{cutover}'")
+        assert cli().exit_code == 0
+        assert tables.image(source.conn, ours, where=f"day < '{cutover}'") == before
     runs = source.conn.execute(
         f"select status, rows_written, ignored_count, started_at from {ours}.rollup_runs"
         " where as_of is null order by status"
     ).fetchall()
     noon = now.replace(hour=12, minute=0, second=0, microsecond=0)
     assert runs == [("FAILED", 7, 1, noon), ("SUCCESS", 7, 1, noon)]
-
-    assert follow(6, old.schema) == []
-    change = (f"update {old.schema}.daily_metric_rollups set value = value + %s"
-              f" where day = '{yesterday}' and metric_name = 'dau'")  # fmt: skip
-    source.do(change, 1)
-    ((job, day, what, is_now, was),) = follow(6, old.schema)
-    assert (job, day, what, was) == ("daily", yesterday, "dau overall", is_now + 1)
-    source.do(change, -1)
 
     settings = Settings(parse_url(database_url), token="t", schema=ours)
     flask = create_app(settings, now=lambda: now.replace(tzinfo=UTC))
