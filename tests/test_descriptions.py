@@ -49,7 +49,7 @@ def test_everything_is_described(manifest):
     assert undescribed(manifest) == []
 
 
-def test_the_described_columns_are_the_columns(source, manifest):
+def test_described_columns_match_the_tables(source, manifest):
     environment = dbt_environment(source.conn)
     run_log.create(source.conn, "analytics")
     for command in (["seed"], ["compile", "--select", "resource_type:model"]):
@@ -70,7 +70,7 @@ def test_the_described_columns_are_the_columns(source, manifest):
         assert {c.name for c in columns} == set(described[unique_id].columns), unique_id
 
 
-def test_exposures_read_what_the_endpoints_read(manifest):
+def test_exposures_list_the_tables_of_their_endpoints(manifest):
     statements = queries.load("analytics")
 
     def tables(*names):
@@ -92,7 +92,7 @@ def test_exposures_read_what_the_endpoints_read(manifest):
     assert served - {"Dashboard"} == documented - {"/health"}  # which reads nothing
 
 
-def test_links_of_the_overview_lead_somewhere(manifest):
+def test_links_of_the_overview_resolve(manifest):
     text = manifest.docs[f"doc.{PROJECT}.__overview__"].block_contents
     links = re.findall(r"\(#!/(\w+)/([\w.]+)\)", text)
     known = {**manifest.nodes, **manifest.sources, **manifest.exposures}

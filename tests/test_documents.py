@@ -24,7 +24,7 @@ def anchors(page):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_links_lead_somewhere(page):
+def test_links_resolve(page):
     dead = []
     for link in documents.read(page).links:
         path, _, anchor = link.partition("#")
@@ -43,7 +43,7 @@ def test_places_named_in_contributing_exist():
             assert re.search(rf"(def|macro|class) {name}\(|^{name} as \(", text, re.M), (what, name)
 
 
-def test_every_setting_that_is_read_is_in_the_table():
+def test_settings_table_lists_every_variable():
     text = "\n".join(path.read_text() for glob in CODE for path in ROOT.glob(glob))
     read = re.findall(r"""(?:environ(?:\.get)?[(\[]|environ,\s*|env_var\()["']([A-Z_]+)""", text)
     ours = {name for name in read if not name.startswith("PG")}  # those are libpq's
@@ -51,7 +51,7 @@ def test_every_setting_that_is_read_is_in_the_table():
     assert len(ours) > 10 and sorted(documented) == sorted(ours)
 
 
-def test_defaults_are_those_of_the_settings():
+def test_settings_table_has_the_defaults():
     defaults = {name: default for name, _, default in README.table("Settings")}
     settings = Settings("")
     assert defaults["API_THREADS"] == f"{settings.pool_size}"
@@ -66,7 +66,7 @@ def test_defaults_are_those_of_the_settings():
 @pytest.mark.parametrize(
     ("document", "heading"), [("README.md", "API"), ("docs/api.md", "Endpoints")]
 )
-def test_every_endpoint_is_in_the_table(document, heading):
+def test_tables_list_every_endpoint(document, heading):
     rules = {rule.rule for rule in create_app(Settings("host=/nowhere")).url_map.iter_rules()}
     rules = {rule for rule in rules if "<" not in rule}
     paths = {path for row in documents.read(document).table(heading) for path in row[0].split(", ")}
@@ -103,7 +103,7 @@ def test_demo_prints_what_the_readme_shows(database_url, cli, monkeypatch):
     assert "the source tables exist already" in again.stderr
 
 
-def test_every_query_for_operators_runs(source, run):
+def test_sql_for_operators_runs(source, run):
     source.event(tables.NOW)
     assert run("--window-days", 1).exit_code == 0
     source.do("set search_path to public, analytics")

@@ -96,7 +96,7 @@ def funnel(queries, days):
 
 
 @pytest.mark.parametrize(("now", "window_days"), [(NOON, 14), (NIGHT, 9), (MIDNIGHT, 9)])
-def test_every_query_gives_what_the_tables_hold(source, run, now, window_days):
+def test_queries_return_the_stored_rows(source, run, now, window_days):
     awkward(source, now)
     for column in ("anonymous_user_id", "event_name", "occurred_at", "received_at"):
         source.do(f"alter table event_logs alter {column} drop not null")

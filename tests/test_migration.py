@@ -208,7 +208,7 @@ def split(rollups, day):
     )
 
 
-def test_the_guide_moves_everything_over(source, cli, follow, old, now, monkeypatch, database_url):
+def test_migration_guide(source, cli, follow, old, now, monkeypatch, database_url):
     as_it_was = old.rows()
     ours = "analytics"
     if old.schema == ours:
