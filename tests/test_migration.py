@@ -36,9 +36,9 @@ PRISMA = """
         (day, experiment_id, variant_id, metric_name);
     create table {schema}.funnel_rollups (
         id text primary key, day timestamp(3) not null, funnel_name text not null,
-        step_name text not null, dimension_key text not null default 'overall',
-        experiment_id text, variant_id text, users_count integer not null,
-        events_count integer not null, computed_at timestamp(3) not null default current_timestamp
+        step_name text not null, dimension_key text not null default 'overall', experiment_id text,
+        variant_id text, users_count integer not null, events_count integer not null,
+        computed_at timestamp(3) not null default current_timestamp
     );
     create unique index on {schema}.funnel_rollups (day, funnel_name, step_name, dimension_key);
     create table {schema}.rollup_runs (
