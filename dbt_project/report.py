@@ -101,6 +101,7 @@ def summary(window: Window, runs: list[JobRun]) -> dict[str, Any]:
                 "ignored_by_rule": run.ignored,
                 "seconds": round(run.seconds, 3),
                 "errors": run.errors,
+                "notes": run.notes,
             }
             for run in runs
         ],
@@ -140,8 +141,12 @@ def _summary_rows(runs: list[JobRun]) -> list[tuple[str, ...]]:
 
 
 def _problems(runs: list[JobRun]) -> list[str]:
-    """Return each error once, though several jobs may have it."""
-    return list(dict.fromkeys(printable(error) for run in runs for error in run.errors))
+    """Return each note and error once, though several jobs may have it."""
+    found = [
+        *(note for run in runs for note in run.notes),
+        *(e for run in runs for e in run.errors),
+    ]
+    return list(dict.fromkeys(map(printable, found)))
 
 
 def runs_listed(rows: list[dict[str, Any]], as_json: bool) -> str:

@@ -195,6 +195,21 @@ def expected(source: oracle.Source, now: datetime, window_days: int) -> Rollups:
     )
 
 
+def after_run(
+    before: Rollups,
+    source: oracle.Source,
+    now: datetime,
+    window_days: int,
+    logs: dict[str, oracle.Log],
+) -> Rollups:
+    """What a run must make of rollup tables and a source; notes the run in `logs`."""
+    fresh = expected(source, now, window_days)
+    return Rollups(*(
+        oracle.merge(job, old, new, source, now, window_days, logs.setdefault(job, oracle.Log()))
+        for job, old, new in zip(Rollups._fields, before, fresh, strict=True)
+    ))  # fmt: skip
+
+
 def stored(conn: psycopg.Connection, schema: str = "analytics") -> Rollups:
     """What the three rollup tables hold; nothing where one does not exist."""
     tables: list[dict[oracle.Key, Any]] = []

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import oracle
 import pytest
-from tables import NOW, differences, event, expected, image, stored
+from tables import NOW, after_run, differences, event, expected, image, stored
 
 from dbt_project import ROOT
 
@@ -103,29 +103,56 @@ def test_days_outside_the_window_keep_every_byte(lively, run):
     assert image(lively.conn, where=f"not {outside}") != window
 
 
-def test_days_before_the_first_event_keep_their_rows(lively, run):
-    run()
-    purged = f"day < '{at(4).date()}'"
-    before, old = image(lively.conn, where=purged), stored(lively.conn)
-    lively.do("delete from event_logs where occurred_at < %s", at(4, hour=0))
-    later = NOW + HOUR
-    outcome = run(as_of=later)
-    assert outcome.summary["ok"]
-    assert image(lively.conn, where=purged) == before
-
-    source = lively.rows()
-    fresh = expected(source, later, 14)
-    merged = [oracle.merge(*tables, source, later, 14) for tables in zip(old, fresh, strict=True)]
-    assert differences(stored(lively.conn), type(old)(*merged)) == []
-    rewritten = {job: sum(key[0] >= at(4).date() for key in rows)
-                 for job, rows in fresh._asdict().items()}  # fmt: skip
-    assert outcome.of_jobs("rows_written") == rewritten
+def test_a_nightly_purge_keeps_what_was_final(lively, run):
+    run("--window-days", 20)
+    logs = {job: oracle.Log(newest=NOW) for job in ("daily", "experiment", "funnel")}
+    model = stored(lively.conn)
+    for night in range(1, 4):
+        now = NOW + night * DAY - 12 * HOUR
+        if night == 1:  # by day
+            lively.do("delete from event_logs where occurred_at < %s", at(4, hour=0))
+        elif night == 2:  # by hour, and a user
+            lively.do("delete from event_logs where occurred_at < %s", at(3, hour=10))
+            lively.do("delete from event_logs where anonymous_user_id = 'd'")
+        else:  # one old event of one phone, in the window or before it
+            lively.event(at(9), "app_opened", "late")
+            lively.event(at(30), "app_opened", "late")
+        outcome = run(as_of=now)
+        assert outcome.summary["ok"], outcome.stdout
+        model = after_run(model, lively.rows(), now, 14, logs)
+        assert differences(stored(lively.conn), model) == []
+        notes = [note for job in outcome.summary["jobs"] for note in job["notes"]]
+        assert len(notes) == 3 and all("The source keeps" in note for note in notes)
+    log = lively.conn.execute("select count(kept_since) from analytics.rollup_runs").fetchone()
+    assert log == (3 * 3,)
 
     # Where nothing was ever computed, a day before the first event is a day of zeros.
     lively.do("alter schema analytics rename to purged")
-    assert run(as_of=later).summary["ok"]
+    assert run(as_of=now).summary["ok"]
+    fresh = expected(lively.rows(), now, 14)
     assert differences(stored(lively.conn), fresh) == []
-    assert fresh.daily[at(9).date(), "dau", "overall"][0] == 0
+    assert fresh.daily[at(8).date(), "dau", "overall"][0] == 0
+
+
+def test_an_older_run_never_replaces_a_newer_one(lively, run, cli):
+    assert run("--window-days", 20).summary["ok"]
+    logs = {job: oracle.Log(newest=NOW) for job in ("daily", "experiment", "funnel")}
+    model = stored(lively.conn)
+    lively.event(at(5), "session_submitted", "late", mapping={"x": "A"})
+    for as_of in (at(4, hour=0), at(5, hour=8), NOW - HOUR):
+        outcome = run(as_of=as_of)
+        assert outcome.summary["ok"], outcome.stdout
+        model = after_run(model, lively.rows(), as_of, 14, logs)
+        assert differences(stored(lively.conn), model) == []
+        notes = [note for job in outcome.summary["jobs"] for note in job["notes"]]
+        assert len(notes) == 3 and all("left alone what was not final" in n for n in notes)
+    before = stored(lively.conn)
+    older = "{as_of: 2026-11-20, window_days: 5}"
+    assert cli("dbt", "--", "build", "--select", "daily", "--vars", older).exit_code == 0
+    assert stored(lively.conn) == before
+    # A day without a time is the whole day.
+    outcome = cli("--as-of", "2026-11-22", "--window-days", 1, "--dry-run", "--json")
+    assert outcome.summary["as_of"] == "2026-11-22T23:59:59.999Z"
 
 
 def test_an_empty_source_zeroes_no_history(lively, run):
@@ -288,8 +315,8 @@ def tables_of(conn):
 @pytest.mark.parametrize(
     ("job", "tables"),
     [
-        ("experiment", {"experiment_metric_rollups", "experiment_catalog"}),
-        ("funnel", {"funnel_rollups", "funnel_steps"}),
+        ("experiment", {"experiment_metric_rollups", "experiment_catalog", "rollup_runs"}),
+        ("funnel", {"funnel_rollups", "funnel_steps", "rollup_runs"}),
     ],
 )
 def test_dbt_builds_each_job_by_itself(lively, cli, job, tables):
@@ -300,6 +327,9 @@ def test_dbt_builds_each_job_by_itself(lively, cli, job, tables):
     table = next(name for name in tables if name.endswith("_rollups"))
     count = lively.conn.execute(f"select count(*) from analytics.{table}").fetchone()
     assert count == (len(wanted),)
+    query = "select job_name, status, rows_written, as_of, holder from analytics.rollup_runs"
+    log = lively.conn.execute(query).fetchall()
+    assert log == [(job, "SUCCESS", len(wanted), NOW, "plain dbt")]
 
 
 def test_dbt_builds_daily_by_itself_from_the_shell(lively, database_url):
@@ -309,4 +339,4 @@ def test_dbt_builds_daily_by_itself_from_the_shell(lively, database_url):
         command, env={**os.environ, "DATABASE_URL": database_url}, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert tables_of(lively.conn) == {"daily_metric_rollups"}
+    assert tables_of(lively.conn) == {"daily_metric_rollups", "rollup_runs"}

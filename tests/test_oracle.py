@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from oracle import Source, daily, experiment, funnel, ignored, merge, window
+from oracle import Log, Source, daily, experiment, funnel, ignored, merge, window
 
 NOW = datetime(2026, 11, 23, 15, 30)
 TODAY = date(2026, 11, 23)
@@ -267,11 +267,11 @@ def test_an_assignment_to_an_unlisted_variant_counts_nowhere():
 
 def test_merge_rewrites_only_days_that_the_source_reaches():
     days = [TODAY - n * DAY for n in range(4)]  # the last one lies outside a window of 3 days
-    before = {(day, "dau", "overall"): (9.0, None, True) for day in days}
-    before |= {(day, "event_volume_by_name", "gone"): (9.0, {}, True) for day in days}
+    before = {(day, "dau", "overall"): (0.0, None, True) for day in days}
+    before |= {(day, "event_volume_by_name", "gone"): (0.0, {}, True) for day in days}
     source = Source([event(datetime(2026, 11, 22)), event(NOW - 200 * DAY)])
     fresh = daily(source, NOW, 3)
-    after = merge(before, fresh, source, NOW, 3)
+    after = merge("daily", before, fresh, source, NOW, 3, Log())
     for day, rewritten in zip(days, [True, True, False, False], strict=True):
         key = (day, "dau", "overall")
         assert after[key] == (fresh[key] if rewritten else before[key])
@@ -280,8 +280,36 @@ def test_merge_rewrites_only_days_that_the_source_reaches():
     assert (days[3], "new_users", "overall") not in after
 
 
+def test_merge_keeps_final_rows_of_a_purged_source_though_an_old_event_arrives():
+    days = [TODAY - n * DAY for n in range(4)]
+    before = {(day, "dau", "overall"): (9.0, None, day != TODAY) for day in days}
+    rows, log = [event(datetime(2026, 11, 22, 9))], Log()
+    for late in (datetime(2026, 11, 22, 8), datetime(2026, 11, 21), datetime(2026, 10, 1)):
+        source = Source(rows)
+        after = merge("daily", before, daily(source, NOW, 3), source, NOW, 3, log)
+        assert [after[day, "dau", "overall"][0] for day in days] == [0, 9, 9, 9]
+        assert log.kept_since == datetime(2026, 11, 22, 9)
+        rows.append(event(late))
+    # Never purged, as far as anybody knows.
+    after = merge("daily", before, daily(source, NOW, 3), source, NOW, 3, Log())
+    assert [after[day, "dau", "overall"][0] for day in days] == [0, 1, 1, 9]
+
+
+def test_merge_of_an_older_run_takes_final_rows_alone():
+    yesterday, today = TODAY - DAY, TODAY
+    source = Source([event(NOW - DAY), event(NOW)])
+    new = merge("daily", {}, daily(source, NOW + DAY, 3), source, NOW + DAY, 3, Log())
+    log = Log(newest=NOW + DAY)
+    source.events.append(event(NOW - DAY, user="late"))
+    after = merge("daily", new, daily(source, NOW, 3), source, NOW, 3, log)
+    assert on(after, yesterday, "dau") == (2, None, True)
+    assert on(after, today, "dau") == on(new, today, "dau") == (1, None, True)
+    assert on(after, yesterday, "logging_rate_24h") == on(new, yesterday, "logging_rate_24h")
+    assert log.newest == NOW + DAY
+
+
 def test_merge_with_an_empty_source_only_adds():
     before = {(TODAY, "dau", "overall"): (9.0, None, False)}
-    after = merge(before, daily(Source(), NOW, 1), Source(), NOW, 1)
+    after = merge("daily", before, daily(Source(), NOW, 1), Source(), NOW, 1, Log())
     assert on(after, TODAY, "dau")[0] == 9
     assert len(after) == 6

@@ -3,6 +3,8 @@
 import tables
 from tables import GUARDED
 
+from dbt_project import macros
+
 CHANGES = {
     "alter table daily_metric_rollups alter day type timestamp(3)": (
         "daily_metric_rollups (column day is timestamp(3) without time zone, not date)"
@@ -102,3 +104,51 @@ def test_tables_of_another_role_are_refused_however_many_rights_it_gave(
     assert outcome.exit_code == 1
     assert f"In schema analytics daily_metric_rollups belongs to {owner}," in outcome.stderr
     assert f"`init --writer {GUARDED}`" in outcome.stderr
+
+
+# Row level security of the source, and what of it is refused.
+HIDDEN = {
+    "alter table event_logs enable row level security": [("event_logs", None)],
+    "create policy \"of ios\" on event_logs using (platform = 'ios')": [
+        ("event_logs", 'policy "of ios"')
+    ],
+    "create policy everyone on event_logs for select using (true)": [],
+    "create policy narrow on event_logs as restrictive using (platform = 'ios')": [
+        ("event_logs", 'policy everyone, narrow, "of ios"')
+    ],
+    """
+        drop policy narrow on event_logs;
+        create policy others on event_logs as restrictive to pg_monitor using (false)
+    """: [],
+    # A view is read with the rights of its owner, a superuser here, or with those of the reader.
+    """
+        alter table assignments rename to hidden;
+        alter table hidden enable row level security;
+        create view between as select * from hidden;
+        create view assignments as select * from between
+    """: [],
+    "alter view assignments set (security_invoker = on)": [],
+    "alter view between set (security_invoker = on)": [("hidden", None)],
+}
+
+
+def test_row_level_security_that_hides_rows_is_refused(source, guarded, run, cli, monkeypatch):
+    names = ("event_logs", "assignments", "experiments", "experiment_variants")
+    relations = ", ".join(f"to_regclass('public.{name}')" for name in names)
+    query = macros("check_source").hidden_rows(relations)
+    for change, found in HIDDEN.items():
+        source.do(change)
+        source.do(f"set role {GUARDED}")
+        rows = source.conn.execute(query).fetchall()
+        source.do("reset role")
+        assert rows == [(GUARDED, *row) for row in found], change
+        assert source.conn.execute(query).fetchall() == []
+
+    source.do(f"grant select on all tables in schema public to {GUARDED}")
+    monkeypatch.setenv("DATABASE_URL", guarded)
+    told = f"Role {GUARDED} sees only some rows of public.hidden: row level security is on, and"
+    outcome = run("--job", "daily")
+    assert outcome.exit_code == 1 and outcome.summary["error"].startswith(told)
+    assert told in cli("dbt", "--", "run", "--select", "daily").stdout
+    query = "select to_regclass('analytics.daily_metric_rollups')"
+    assert source.conn.execute(query).fetchone() == (None,)

@@ -4,14 +4,13 @@ import os
 import time
 from datetime import UTC, datetime, timedelta
 
-import oracle
 import pytest
 from api_answers import answers
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from psycopg import sql
 from source_shapes import with_time_zones
-from tables import Rollups, differences, expected, image, stored
+from tables import after_run, differences, expected, image, stored
 from test_against_oracle import CHANGES, NOON, awkward, play
 
 import cli as command_line
@@ -131,8 +130,7 @@ def test_a_run_across_midnight_is_of_the_day_it_began_on(source, cli, database_u
 
     assert cli("--json").summary["window_end"] == "2026-11-25T00:00:00.000Z"
     today = expected(rows, after, 14)
-    pairs = zip(yesterday, today, strict=True)
-    both = Rollups(*(oracle.merge(*pair, rows, after, 14) for pair in pairs))
+    both = after_run(yesterday, rows, after, 14, {})
     assert differences(stored(source.conn), both) == []
     dau = (datetime(2026, 11, 23).date(), "dau", "overall")
     assert (yesterday.daily[dau][2], today.daily[dau][2]) == (False, True)

@@ -1,7 +1,7 @@
 -- The variants are those of the table: by now the source may have one more.
 with days as (
 
-    {{ window_spine() }}
+    {{ complete_days(ref('experiment_metric_rollups')) }}
 
 ),
 
@@ -16,8 +16,7 @@ variants as (
     select distinct
         experiment_id,
         variant_id
-    from rollups
-    where {{ is_rewritable('day') }}
+    from {{ latest_rows(ref('experiment_metric_rollups')) }} as latest
 
 ),
 
