@@ -10,7 +10,8 @@
     An older run is one as of an earlier time than a run whose rows are in place.
 -#}
 {% macro run_limits(
-    event_logs, rollup, run_log, job, shows_events, as_of, valid_from, valid_until, first_day, last_day
+    event_logs, rollup, run_log, job, shows_events, as_of, valid_from, valid_until,
+    first_day, last_day
 ) -%}
     with source as (
 
@@ -97,7 +98,8 @@
         cast(cast(limits.kept_since as date) as text) as kept_from_day,
         case when limits.is_purged and isfinite(limits.kept_since)
             then to_char(limits.kept_since, 'YYYY-MM-DD HH24:MI:SS.US+00') end as kept_since,
-        cast({{ as_of }} as date) - cast(nullif(limits.kept_since, 'infinity') as date) + 1 as days_kept,
+        cast({{ as_of }} as date)
+        - cast(nullif(limits.kept_since, 'infinity') as date) + 1 as days_kept,
         kept.row_count as rows_kept,
         kept.day_count as days_left,
         cast(kept.first_day as text) as first_left,
