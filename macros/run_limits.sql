@@ -25,7 +25,12 @@
 
         select
             max(kept_since) as kept_since,
-            max(as_of) filter (where status = 'SUCCESS' or rows_written > 0) as newest
+            max(as_of) filter (
+                where
+                    (status = 'SUCCESS' or rows_written > 0)
+                    -- An earlier version took times in the future.
+                    and as_of <= clock_timestamp() + interval '5 minutes'
+            ) as newest
         from {{ run_log }}
         where job_name = '{{ job }}'
 
