@@ -12,7 +12,14 @@ import click
 import psycopg
 
 from dbt_project import preflight, report, run_log, runner, signals
-from dbt_project.database import analytics_schema, connect, database, dbt_environment, source_schema
+from dbt_project.database import (
+    analytics_schema,
+    connect,
+    database,
+    database_name,
+    dbt_environment,
+    source_schema,
+)
 from dbt_project.messages import FAILED, echo, failures
 from dbt_project.window import (
     JOBS,
@@ -136,7 +143,11 @@ def init(writer, readers, indexes, dry_run):
 
     with failures(stopped=STOPPED), _connection() as conn:
         wanted = Wanted(source_schema(), analytics_schema(), writer, readers, indexes)
-        lines = [script(conn, wanted)] if dry_run else init(conn, wanted)
+        lines = (
+            [script(conn, wanted)]
+            if dry_run
+            else [*init(conn, wanted), f"Set up in {database_name(conn)}."]
+        )
     echo("\n".join(lines))
 
 

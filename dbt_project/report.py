@@ -92,6 +92,7 @@ def summary(window: Window, runs: list[JobRun]) -> dict[str, Any]:
     return {
         "ok": all(run.ok for run in runs),
         **_instants(window),
+        "database": runs[0].database,
         "jobs": [
             {
                 "job_name": run.job_name,
@@ -110,7 +111,8 @@ def summary(window: Window, runs: list[JobRun]) -> dict[str, Any]:
 
 def summary_text(window: Window, runs: list[JobRun]) -> str:
     lines = [_heading(window), table(SUMMARY_COLUMNS, _summary_rows(runs))]
-    return "\n".join([*lines, *(f"\n{problem}" for problem in _problems(runs))])
+    lines += [f"\n{problem}" for problem in _problems(runs)]
+    return "\n".join([*lines, f"\nWritten to {runs[0].database}."])
 
 
 def summary_markdown(window: Window, runs: list[JobRun]) -> str:

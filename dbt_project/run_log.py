@@ -20,7 +20,14 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from dbt_project import ROOT, macros
-from dbt_project.database import SERVER_TIMEOUTS, DatabaseError, Statement, connect, only_row
+from dbt_project.database import (
+    SERVER_TIMEOUTS,
+    DatabaseError,
+    Statement,
+    connect,
+    database_name,
+    only_row,
+)
 from dbt_project.messages import HELD, Failure
 from dbt_project.window import Window
 
@@ -50,6 +57,7 @@ class JobRun:
 
     job_name: str
     id: str = ""
+    database: str = ""
     rollup_ended: bool = False
     rows_written: int = 0
     ignored: dict[str, int] = field(default_factory=dict)
@@ -240,8 +248,8 @@ def _holder(conn: psycopg.Connection, schema: str, job: str) -> str | None:
 
 def _start(conn: psycopg.Connection, schema: str, job: str, window: Window) -> JobRun:
     # The id is made here because a table that came from another system may have no default.
-    run = JobRun(job, str(uuid4()))
-    holder = f"process {os.getpid()} on {socket.gethostname()}"
+    run = JobRun(job, str(uuid4()), database=database_name(conn))
+    holder = f"process {os.getpid()} on {socket.gethostname()}, {run.database}"
     values = (run.id, job, "RUNNING", window.start, window.end, window.as_of, holder)
     columns = sql.SQL(", ").join(map(sql.Identifier, STARTED))
     query = sql.SQL("insert into {} ({}) values (%s, %s, %s, %s, %s, %s, %s)")

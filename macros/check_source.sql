@@ -94,7 +94,9 @@
         protected.rolname as role,
         cast(cast(protected.oid as regclass) as text) as relation,
         (
-            select 'policy ' || string_agg(quote_ident(policies.polname), ', ' order by policies.polname)
+            select
+                'policy '
+                || string_agg(quote_ident(policies.polname), ', ' order by policies.polname)
             from policies
             where policies.oid = protected.oid and policies.reader = protected.reader
         ) as policies

@@ -53,7 +53,8 @@
     {%- elif span['last_day'] >= earliest -%}
         {{ return(text ~ '--from ' ~ [span['first_day'], earliest] | max ~ ' reaches them.') }}
     {%- endif -%}
-    {{ return(text ~ '--as-of ' ~ span['last_day'] ~ ' --window-days 180 reaches the last of them.') }}
+    {{ return(text ~ '--as-of ' ~ span['last_day']
+        ~ ' --window-days 180 reaches the last of them.') }}
 {%- endmacro %}
 
 {% macro ignored_events() -%}

@@ -10,7 +10,8 @@
     An older run is one as of an earlier time than a run whose rows are in place.
 -#}
 {% macro run_limits(
-    event_logs, rollup, run_log, job, shows_events, as_of, valid_from, valid_until, first_day, last_day
+    event_logs, rollup, run_log, job, shows_events, as_of, valid_from, valid_until,
+    first_day, last_day
 ) -%}
     with source as (
 
@@ -24,7 +25,12 @@
 
         select
             max(kept_since) as kept_since,
-            max(as_of) filter (where status = 'SUCCESS' or rows_written > 0) as newest
+            max(as_of) filter (
+                where
+                    (status = 'SUCCESS' or rows_written > 0)
+                    -- An earlier version took times in the future.
+                    and as_of <= clock_timestamp() + interval '5 minutes'
+            ) as newest
         from {{ run_log }}
         where job_name = '{{ job }}'
 
@@ -97,7 +103,8 @@
         cast(cast(limits.kept_since as date) as text) as kept_from_day,
         case when limits.is_purged and isfinite(limits.kept_since)
             then to_char(limits.kept_since, 'YYYY-MM-DD HH24:MI:SS.US+00') end as kept_since,
-        cast({{ as_of }} as date) - cast(nullif(limits.kept_since, 'infinity') as date) + 1 as days_kept,
+        cast({{ as_of }} as date)
+        - cast(nullif(limits.kept_since, 'infinity') as date) + 1 as days_kept,
         kept.row_count as rows_kept,
         kept.day_count as days_left,
         cast(kept.first_day as text) as first_left,

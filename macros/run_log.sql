@@ -1,4 +1,4 @@
-{#- The run log's table. It uses nothing of dbt: the command line creates the table with it, too. -#}
+{#- The run log. It uses nothing of dbt: the command line creates the table with it, too. -#}
 {% macro run_log_ddl(schema) -%}
 create table if not exists {{ schema }}.rollup_runs (
     id uuid primary key default gen_random_uuid(),
@@ -18,12 +18,14 @@ alter table {{ schema }}.rollup_runs add column if not exists ignored_by_rule js
 alter table {{ schema }}.rollup_runs add column if not exists dbt_invocation_id text;
 alter table {{ schema }}.rollup_runs add column if not exists holder text;
 alter table {{ schema }}.rollup_runs add column if not exists kept_since timestamptz;
-create index if not exists rollup_runs_latest on {{ schema }}.rollup_runs (job_name, started_at desc);
+create index if not exists rollup_runs_latest
+    on {{ schema }}.rollup_runs (job_name, started_at desc);
 comment on table {{ schema }}.rollup_runs is 'One row per run of a job.';
 comment on column {{ schema }}.rollup_runs.as_of is 'The instant that the run computed for.';
 comment on column {{ schema }}.rollup_runs.ignored_count is
     'Events of the window, by occurred_at or received_at, that are not valid.';
-comment on column {{ schema }}.rollup_runs.ignored_by_rule is 'ignored_count by the rule that was broken.';
+comment on column {{ schema }}.rollup_runs.ignored_by_rule is
+    'ignored_count by the rule that was broken.';
 comment on column {{ schema }}.rollup_runs.holder is 'Process, host and database of the run.';
 comment on column {{ schema }}.rollup_runs.kept_since is
     'Where the events of a purged source began; final rows were left alone.';

@@ -40,7 +40,9 @@
     select {{ columns }}
     from computed_rows
     where
-        ({{ set_key }}) not in (select {{ set_key }} from {{ target }} where {{ is_in_days('day') }})
+        ({{ set_key }}) not in (
+            select {{ set_key }} from {{ target }} where {{ is_in_days('day') }}
+        )
         {%- if limits['is_older'] %}
         and is_final
         {%- endif %}
@@ -58,7 +60,9 @@
         from {{ rollup }}
         where
             {{ is_in_days('day') }}
-            and computed_at = (select max(computed_at) from {{ rollup }} where {{ is_in_days('day') }})
+            and computed_at = (
+                select max(computed_at) from {{ rollup }} where {{ is_in_days('day') }}
+            )
     )
 {%- endmacro %}
 

@@ -1,7 +1,7 @@
 """The SQL against the oracle, row by row: on awkward data, and after any series of runs."""
 
 import os
-from datetime import datetime
+from datetime import UTC, datetime
 
 import oracle
 import pytest
@@ -27,6 +27,21 @@ def test_every_row_is_the_oracles(source, run, now, window_days):
     assert outcome.of_jobs("rows_written") == {j: len(t) for j, t in found._asdict().items()}
     ignored = oracle.ignored(rows, now, window_days)
     assert ignored > 0 and set(outcome.of_jobs("ignored_count").values()) == {ignored}
+
+
+def test_from_and_to_recompute_these_days_as_of_now(source, cli):
+    awkward(source, datetime.now(UTC).replace(tzinfo=None))
+    today = datetime.now(UTC).date()
+    for first, last in ((9, 8), (14, 0), (179, 178)):
+        days = [today - n * DAY for n in range(last, first + 1)]
+        source.do("drop schema if exists analytics cascade")
+        to = ("--to", days[0]) if last else ()
+        outcome = cli("--json", "--from", days[-1], *to)
+        assert outcome.exit_code == 0, outcome.stdout
+        now = datetime.fromisoformat(outcome.summary["as_of"]).replace(tzinfo=None)
+        wanted = only(days, expected(source.rows(), now, first + 1))
+        # The experiments in scope depend on the start of the window, which is the same.
+        assert differences(stored(source.conn), wanted) == []
 
 
 # What may happen between two runs. Moments lie on a coarse grid, or a millisecond beside it, so

@@ -147,9 +147,13 @@ def test_an_older_run_never_replaces_a_newer_one(lively, run, cli):
         notes = [note for job in outcome.summary["jobs"] for note in job["notes"]]
         assert len(notes) == 3 and all("left alone what was not final" in n for n in notes)
     before = stored(lively.conn)
+    columns = "job_name, status, window_start, window_end, as_of"
+    future = "'daily', 'SUCCESS', '2027-01-01', '2027-01-02', '2027-01-01'"
+    lively.do(f"insert into analytics.rollup_runs ({columns}) values ({future})")
     older = "{as_of: 2026-11-20, window_days: 5}"
     assert cli("dbt", "--", "build", "--select", "daily", "--vars", older).exit_code == 0
     assert stored(lively.conn) == before
+    assert not run(as_of=NOW + HOUR).summary["jobs"][0]["notes"]
     # A day without a time is the whole day.
     outcome = cli("--as-of", "2026-11-22", "--window-days", 1, "--dry-run", "--json")
     assert outcome.summary["as_of"] == "2026-11-22T23:59:59.999Z"

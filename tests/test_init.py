@@ -14,7 +14,7 @@ from api import create_app
 from api.settings import Settings
 from dbt_project import ROOT, runner
 from dbt_project import init as initialise
-from dbt_project.database import dbt_environment, parse_url
+from dbt_project.database import database_name, dbt_environment, parse_url
 
 PASSWORD = "p@ss/w:rd 100%?"
 # Names that would do harm wherever they are not quoted.
@@ -90,7 +90,8 @@ def rights(conn):
 def test_init_alone_creates_the_schema_and_the_run_log_once(db, cli):
     first = cli("init")
     assert (first.exit_code, first.stderr) == (0, "")
-    assert first.stdout == "Schema analytics holds the run log.\n"
+    place = database_name(db)
+    assert first.stdout == f"Schema analytics holds the run log.\nSet up in {place}.\n"
     query = "select tablename from pg_tables where schemaname = 'analytics'"
     assert db.execute(query).fetchall() == [("rollup_runs",)]
     before = catalogue(db)
