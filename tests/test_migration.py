@@ -72,7 +72,11 @@ LOOSE = """
     );
 """
 _ids = count(1)
-OLD_TABLES = (*tables.ROLLUPS, "rollup_runs")
+RUNS = "job_name, status, started_at, window_start, window_end, rows_written, ignored_count"
+COLUMNS = {"rollup_runs": RUNS} | {
+    table: f"{key}, {rest}".replace("is_final", "computed_at")
+    for table, (key, rest) in tables.ROLLUPS.items()
+}
 
 
 class Old:
@@ -84,35 +88,17 @@ class Old:
         source.do(ddl.format(schema=schema))
         self.has_client_ids = "id text primary key" in ddl
 
-    def insert(self, table, columns, *values):
+    def insert(self, table, *values):
+        columns = COLUMNS[table]
         if self.has_client_ids:
             columns, values = f"{columns}, id", (*values, f"c{next(_ids)}")
         places = ", ".join(["%s"] * len(values))
         query = f"insert into {self.schema}.{table} ({columns}) values ({places})"
         self.conn.execute(query, values)
 
-    def daily(self, *values):
-        columns = "day, metric_name, dimension_key, value, dimensions, computed_at"
-        self.insert("daily_metric_rollups", columns, *values)
-
-    def experiment(self, *values):
-        columns = "day, experiment_id, variant_id, metric_name, value, dimensions, computed_at"
-        self.insert("experiment_metric_rollups", columns, *values)
-
-    def funnel(self, *values):
-        columns = (
-            "day, funnel_name, step_name, dimension_key, experiment_id, variant_id,"
-            " users_count, events_count, computed_at"
-        )
-        self.insert("funnel_rollups", columns, *values)
-
-    def run(self, *values):
-        columns = "job_name, status, started_at, window_start, window_end"
-        self.insert("rollup_runs", f"{columns}, rows_written, ignored_count", *values)
-
     def rows(self):
         query = f"select t::text from {self.schema}.{{}} as t order by 1"
-        return [self.conn.execute(query.format(name)).fetchall() for name in OLD_TABLES]
+        return [self.conn.execute(query.format(name)).fetchall() for name in COLUMNS]
 
 
 def steps(number, schema):
@@ -179,19 +165,20 @@ def old(request, source, now):
 
     old = Old(source, schema, ddl)
     for key, (value, dimensions, _) in known.daily.items():
-        old.daily(*key, value, dimensions and Jsonb(dimensions), now)
+        old.insert("daily_metric_rollups", *key, value, dimensions and Jsonb(dimensions), now)
     for key, (value, dimensions, _) in known.experiment.items():
-        old.experiment(*key, value, Jsonb(dimensions), now)
+        old.insert("experiment_metric_rollups", *key, value, Jsonb(dimensions), now)
     for (*key, dimension), (*values, _) in known.funnel.items():
-        old.funnel(*key, dimension.replace("%3A", ":"), *values, now)
+        old.insert("funnel_rollups", *key, dimension.replace("%3A", ":"), *values, now)
     if ddl == LOOSE:  # which allows duplicate rows; the newest counts
         for value, age in ((1.5, 90), (2.5, 30), (3.5, 80)):
-            old.daily(day, "new_users", None, value, None, now - timedelta(days=age))
+            then = now - timedelta(days=age)
+            old.insert("daily_metric_rollups", day, "new_users", None, value, None, then)
         known.daily[day, "new_users", "overall"] = 2.5, None, True
     midnight = noon.replace(hour=0)
     window = midnight - timedelta(days=13), midnight + timedelta(days=1)
     for status in ("SUCCESS", "FAILED", "RUNNING"):
-        old.run("daily", status, noon, *window, 7, 1)
+        old.insert("rollup_runs", "daily", status, noon, *window, 7, 1)
     source.do("delete from event_logs where occurred_at < %s", midnight - timedelta(days=days_kept))
     old.known, old.cutover = known, now.date() if days_kept < 14 else window[0].date()
     return old
