@@ -60,5 +60,5 @@ def test_steps_that_make_no_sense_are_refused_by_line(app, tmp_path, text, messa
         dbt_environment(app),
     )  # fmt: skip
     assert not outcome.success
-    assert message in " ".join(outcome.result.results[0].message.split())
+    assert any(message in " ".join(it.message.split()) for it in outcome.result.results)
     assert app.execute("select step_name from analytics.funnel_steps").fetchall() == [("kept",)]
