@@ -11,12 +11,13 @@ import signal
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+import quick_dbt
 import tables
 import throwaway
 from click.testing import CliRunner
@@ -86,10 +87,6 @@ def scratch() -> Iterator[Path]:
 @pytest.fixture(scope="session", autouse=True)
 def _settings(scratch) -> Iterator[None]:
     """Keep the caller's settings out of the commands, and their files out of the project."""
-    # Not above, for then pytest's own process would wait for them before it starts the workers.
-    from dbt.plugins.manager import PluginManager
-    from dbt_common.behavior_flags import BehaviorFlagRendered
-
     ours = ("DATABASE_URL", "SOURCE_SCHEMA", "ANALYTICS_SCHEMA")
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
@@ -97,16 +94,11 @@ def _settings(scratch) -> Iterator[None]:
                 patch.delenv(name)
         for name in ("ROLLUP_HOME", "DBT_TARGET_PATH", "DBT_LOG_PATH"):
             patch.setenv(name, f"{scratch}/{name.lower()}")
-        patch.setenv("DBT_WRITE_JSON", "false")  # nobody reads what takes a fifth of a run to write
+        patch.setenv("DBT_WRITE_JSON", "false")  # takes a fifth of a run, and no test reads it
         quiet = ["none" if word == "debug" else word for word in runner.QUIET]
-        patch.setattr(runner, "QUIET", quiet)  # nobody reads the log
+        patch.setattr(runner, "QUIET", quiet)  # no test reads the log
         patch.setattr(retry, "WAITS_S", (0.01,) * 3)
-        # For the sake of a log line nobody sees, dbt walks the stack 50 times in every run. Below
-        # pytest the stack is so deep that this took a third of the time.
-        patch.setattr(BehaviorFlagRendered, "_default_source", staticmethod(lambda: "dbt"))
-        # Every invocation of dbt looks for plugins on the whole of Python's path.
-        found = cache(PluginManager.get_prefixed_modules)
-        patch.setattr(PluginManager, "get_prefixed_modules", found)
+        quick_dbt.patch(patch)
         gc.freeze()  # dbt's modules are a hundred thousand objects to look through, time and again
         yield
 
