@@ -7,6 +7,7 @@ must be a superuser, since tests create databases and roles.
 import gc
 import json
 import os
+import re
 import signal
 import zlib
 from collections.abc import Callable, Iterator
@@ -158,6 +159,21 @@ def source(database_url) -> Iterator[tables.App]:
         yield tables.App(conn)
 
 
+def parse_file(arguments: tuple) -> str:
+    """Name the file of what dbt parsed by what it depends on, since tests go back and forth.
+
+    Of the usual database it has dbt's own name, which processes of their own read as well.
+    """
+    names = ("DATABASE_URL", "ANALYTICS_SCHEMA", "SOURCE_SCHEMA")
+    given = [os.environ.get(name, "") for name in names]
+    if "--vars" in arguments:
+        given.append(arguments[arguments.index("--vars") + 1])
+    usual = rf"postgresql://postgres@[^/]*/rollup_test_{os.getpid()}_0(\?.*)?"
+    if re.fullmatch(usual, "".join(given)):
+        return "partial_parse.msgpack"
+    return f"partial_parse_{zlib.crc32(repr(given).encode())}.msgpack"
+
+
 def invoke(*arguments: object) -> Outcome:
     """Run the command line in this process, on the database that DATABASE_URL names."""
     from dbt.parser import manifest
@@ -165,12 +181,9 @@ def invoke(*arguments: object) -> Outcome:
     handlers = {number: signal.getsignal(number) for number in SIGNALS}
     umask = os.umask(0o022)
     os.umask(umask)
-    names = ("DATABASE_URL", "ANALYTICS_SCHEMA", "SOURCE_SCHEMA")
-    database = zlib.crc32(repr([os.environ.get(name) for name in names]).encode())
     try:
         with pytest.MonkeyPatch.context() as patch:
-            # dbt keeps what it parsed for one database and role; tests go back and forth.
-            patch.setattr(manifest, "PARTIAL_PARSE_FILE_NAME", f"partial_parse_{database}.msgpack")
+            patch.setattr(manifest, "PARTIAL_PARSE_FILE_NAME", parse_file(arguments))
             result = CliRunner().invoke(command_line, [str(argument) for argument in arguments])
     finally:
         gc.enable()  # a run turns it off for its process's short life
