@@ -68,14 +68,14 @@ def rows(plan):
 @pytest.mark.parametrize("index", [True, False], ids=["index", "no index"])
 def test_twice_the_users_are_twice_the_work(source, run, index):
     source.experiment("x", ("A", "B"))
-    source.do(USERS, 1, 12_000)
-    source.do(ASSIGNMENTS, 1, 12_000)
+    source.do(USERS, 1, 3_000)
+    source.do(ASSIGNMENTS, 1, 3_000)
     if not index:
         source.do(WITHOUT_INDEX)
     assert run().exit_code == 0
     before = {model: rows(plan) for model, plan in plans(source.conn, *MODELS).items()}
-    source.do(USERS if index else USERS.replace("event_logs", "raw_events"), 12_001, 24_000)
-    source.do(ASSIGNMENTS, 12_001, 24_000)
+    source.do(USERS if index else USERS.replace("event_logs", "raw_events"), 3_001, 6_000)
+    source.do(ASSIGNMENTS, 3_001, 6_000)
     after = {model: rows(plan) for model, plan in plans(source.conn, *MODELS).items()}
     assert {model: after[model] / before[model] < 2.2 for model in MODELS} == dict.fromkeys(
         MODELS, True
