@@ -4,7 +4,10 @@ from datetime import datetime, timedelta
 
 import oracle
 import pytest
+from source_shapes import nullable, with_time_zones
 from tables import NOW, Rollups, differences, event, expected, image, stored
+
+from dbt_project.source import TABLES
 
 DAY, HOUR, MS = timedelta(days=1), timedelta(hours=1), timedelta(milliseconds=1)
 AS_OF_NOW = ("--vars", f"{{as_of: '{NOW}'}}")
@@ -147,17 +150,7 @@ def test_timestamptz_and_enum_columns_give_the_same_answer(lively, run):
     plain = image(lively.conn, but="computed_at")
     assert differences(stored(lively.conn), expected(lively.rows(), NOW, 30)) == []
 
-    columns = lively.conn.execute("""
-        select format(
-            'alter table %I alter %I type timestamptz using %2$I at time zone ''UTC''',
-            table_name, column_name
-        )
-        from information_schema.columns
-        where table_schema = 'public' and data_type = 'timestamp without time zone'
-    """).fetchall()
-    assert len(columns) == 9
-    for (statement,) in columns:
-        lively.do(statement)
+    with_time_zones(lively)
     lively.do("create type status as enum ('DRAFT', 'RUNNING', 'PAUSED', 'ENDED')")
     lively.do("alter table experiments alter status drop default")
     lively.do("alter table experiments alter status type status using status::status")
@@ -187,18 +180,8 @@ ODD_MAPS = (
 ODD_TIMES = ("infinity", "-infinity", "9999-12-31 23:59:59.999", "0002-01-01", None)
 
 
-def accept_nulls(source, *tables):
-    for table in tables:
-        for (column,) in source.conn.execute(
-            "select attname from pg_attribute where attrelid = %s::regclass and attnum > 0"
-            " and attnotnull and attname not in ('id', 'experiment_id')",
-            [table],
-        ).fetchall():
-            source.do(f"alter table {table} alter {column} drop not null")
-
-
 def test_bad_data_never_fails_a_run(source, run):
-    accept_nulls(source, "event_logs", "assignments", "experiments", "experiment_variants")
+    nullable(source, *TABLES)
     # Its index on the name would refuse the longest ones.
     source.do("drop index event_logs_event_name_idx")
     source.event(at(13), "app_opened", "first")
@@ -244,7 +227,7 @@ def test_bad_data_never_fails_a_run(source, run):
 
 
 def test_a_variant_without_an_id_is_no_variant(source, run):
-    accept_nulls(source, "experiment_variants")
+    nullable(source, "experiment_variants")
     source.event(at(1))
     source.experiment("x", ("A", None))
     outcome = run("--job", "experiment")

@@ -2,16 +2,13 @@
 
 import os
 import signal
-import subprocess
-import sys
 
 import psycopg
 import pytest
 import tables
+from commands import start, wait_until
 from tables import event
-from test_run_log import wait_until
 
-from dbt_project import ROOT
 from dbt_project.source import TABLES
 
 USER_TIME = "event_logs_user_occurred_at"
@@ -96,13 +93,7 @@ def test_an_interrupted_build_is_repeated(source, cli, database_url):
         writer.execute(
             "insert into event_logs select 'open', null, 'u', 's', 'i', 'ios', null, 'x', now()"
         )
-        process = subprocess.Popen(
-            [sys.executable, ROOT / "cli.py", "init", "--indexes"],
-            env={**os.environ, "DATABASE_URL": database_url},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        process = start(database_url, "init", "--indexes")
         try:
             # It waits for whoever is writing to the table.
             wait_until(lambda: process.poll() is not None or USER_TIME in found(source.conn))

@@ -2,19 +2,17 @@
 
 import os
 import signal
-import subprocess
-import sys
-import time
 from contextlib import contextmanager
 from datetime import UTC
 
 import psycopg
 import pytest
 import tables
+from commands import start, wait_until
 from psycopg.rows import dict_row
 from tables import NOW, image
 
-from dbt_project import ROOT, run_log, runner
+from dbt_project import run_log, runner
 from dbt_project.database import connect, parse_url
 from dbt_project.window import Window
 
@@ -90,20 +88,15 @@ def test_a_second_run_is_refused_and_changes_nothing(source, run, database_url):
     assert run("--job", "experiment").exit_code == 0
 
 
-def test_different_jobs_run_at_the_same_time(source, run, database_url):
+def test_other_jobs_and_other_schemas_run_at_the_same_time(source, run, database_url):
     source.event("2026-11-22 10:00")
-    with held(database_url, "funnel"):
+    with held(database_url, "funnel"), held(database_url, *JOBS, schema="elsewhere"):
         assert run("--job", "daily", "--job", "experiment").exit_code == 0
         assert statuses(source) == {
             "daily": "SUCCESS",
             "experiment": "SUCCESS",
             "funnel": "RUNNING",
         }
-
-
-def test_each_schema_has_locks_of_its_own(source, run, database_url):
-    with held(database_url, *JOBS, schema="elsewhere"):
-        assert run("--job", "funnel").exit_code == 0
 
 
 def test_what_a_dead_run_left_is_found_by_any_run_and_by_the_list(source, run, cli, database_url):
@@ -211,26 +204,10 @@ def gate(source, database_url):
         yield closed
 
 
-def wait_until(found, seconds=60):
-    """Ask again and again until there is an answer."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if answer := found():
-            return answer
-        time.sleep(0.02)
-    raise AssertionError("waited in vain")
-
-
 @contextmanager
 def started(source, database_url, *arguments, models=1):
     """Start the command line as a process; yield it once so many models wait at the gate."""
-    process = subprocess.Popen(
-        [sys.executable, ROOT / "cli.py", "--as-of", str(NOW), *arguments],
-        env={**os.environ, "DATABASE_URL": database_url},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = start(database_url, "--as-of", NOW, *arguments)
     waiting = """
         select count(*) >= %s from pg_locks
         where locktype = 'advisory' and not granted and objid = %s
