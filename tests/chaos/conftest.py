@@ -1,13 +1,16 @@
 """A source that is worth fighting for."""
 
 import tempfile
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pgbouncer
 import pytest
 import tls
+from api_answers import answers
 from chaos_helpers import Sway
+from tables import NOW, differences, expected, image, stored
 
 JOURNEY = ("app_opened", "workout_started", "exercise_logged", "session_submitted")
 
@@ -41,6 +44,24 @@ def lively(source):
                 moment = first + timedelta(days=day, minutes=step)
                 source.event(moment, name, user, mapping={"x": variant})
     return source
+
+
+@pytest.fixture
+def changes_nothing(source, run, database_url):
+    """Assert that a run writes and the API answers the same before and after a change."""
+
+    def check(change: Callable[[], object], now: datetime = NOW) -> None:
+        assert run(as_of=now).exit_code == 0
+        assert differences(stored(source.conn), expected(source.rows(), now, 14)) == []
+        before = image(source.conn, but="computed_at"), answers(database_url, now)
+        source.do("drop schema analytics cascade")
+        change()
+        outcome = run(as_of=now)
+        assert outcome.exit_code == 0, outcome.stdout + outcome.stderr
+        assert image(source.conn, but="computed_at") == before[0]
+        assert answers(database_url, now) == before[1]
+
+    return check
 
 
 @pytest.fixture
