@@ -1,4 +1,4 @@
-"""Source data made of edges: of days, of horizons, and of what is valid."""
+"""Source data on every boundary: of days, horizons and validity."""
 
 from datetime import datetime, timedelta
 from random import Random
@@ -29,7 +29,7 @@ def awkward(source: App, now: datetime) -> None:
     events = []
     for nth, start in enumerate(starts):
         user = f"user {nth}"
-        if nth % 5 == 0:  # a returning user, whose first visit is just valid, or no longer is
+        if nth % 5 == 0:  # a returning user whose first visit is just valid, or just expired
             moment = expired - rng.choice((0 * MS, MS, DAY))
             events.append(event(moment, user=user, received=now))
         for edge in (0 * DAY, *rng.sample(EDGES, 4)):

@@ -32,7 +32,7 @@ WRONG_STEPS = {
 }
 
 
-def test_steps_that_make_no_sense_are_refused_by_line(source, tmp_path):
+def test_invalid_funnel_steps_are_refused_with_their_line(source, tmp_path):
     for folder in ("models", "macros", "seeds", "tests/generic"):
         shutil.copytree(ROOT / folder, tmp_path / folder)
     shutil.copy(ROOT / "dbt_project.yml", tmp_path)

@@ -17,7 +17,7 @@ BOTH = pytest.mark.parametrize("column_type", ["timestamp", "timestamptz"])
 
 @pytest.fixture
 def at():
-    """The moment so many hours ago, as the source keeps it: in UTC, without a zone."""
+    """The time so many hours ago, in UTC and naive, as in the source."""
     now = datetime.now(UTC).replace(tzinfo=None, microsecond=0)
     return lambda hours: now - hours * HOUR
 
@@ -116,7 +116,7 @@ def test_only_the_last_hour_of_a_live_source_is_read(source, at):
     assert "never executed" in left
 
 
-def test_what_cannot_be_told_is_an_error(source, cli):
+def test_a_missing_column_or_table_is_an_error(source, cli):
     source.do("alter table event_logs rename received_at to arrived_at")
     outcome = cli("freshness", "--json")
     assert outcome.exit_code == 1 and "received_at" in outcome.summary["error"]

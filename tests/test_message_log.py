@@ -1,4 +1,4 @@
-"""From a file to the rollups: a log of messages, `from to unixtime`, as students once sent them."""
+"""From a file to the rollups: a message log in the form of the CollegeMsg data set."""
 
 from collections import Counter, defaultdict
 from datetime import UTC, datetime, timedelta
@@ -11,7 +11,7 @@ NOW = datetime(2004, 6, 25, 12, tzinfo=UTC)
 
 
 def message_log(messages=1_500, days=75, seed=7):
-    """Lines as of the CollegeMsg data set; the first users write most, later ones join."""
+    """Lines `from to unixtime`; the first users write most, others join later."""
     rng = Random(seed)
     seconds = sorted(rng.randrange(days * 86_400) for _ in range(messages))
     return "".join(

@@ -1,4 +1,4 @@
-"""Plans stay linear on logs that the planner misjudges; here they have no statistics at all."""
+"""Plans stay linear where the planner misestimates: these tables have no statistics."""
 
 import os
 import re
@@ -37,7 +37,7 @@ WITHOUT_INDEX = """
 
 
 def plans(conn, *models):
-    """Return what `explain analyze` tells of the query of the last run, by model."""
+    """Return the plan, from `explain analyze`, of each model's query in the last run."""
     compiled = Path(os.environ["DBT_TARGET_PATH"], "compiled/analytics_rollups/models")
     found = {}
     for model in models:
@@ -56,7 +56,7 @@ def nodes(plan):
 
 
 def rows(plan):
-    """Return how many rows the nodes of a plan passed on or looked at in all."""
+    """Return how many rows the nodes of a plan returned or filtered out."""
     looked_at = ("Actual Rows", "Rows Removed by Filter", "Rows Removed by Join Filter")
     return sum(
         float(node.get(name, 0)) * float(node["Actual Loops"])

@@ -1,4 +1,4 @@
-"""A small app in two states, command lines to hurt, and what must hold once they are gone."""
+"""A small app with two states, command lines to disturb, and what must hold afterwards."""
 
 import subprocess
 from collections.abc import Callable, Iterable, Iterator
@@ -99,7 +99,7 @@ def succeed(url: str, *arguments: object, **environment: str) -> str:
 
 @contextmanager
 def blocked(watch: Any, url: str) -> Iterator[Callable[[], list[int]]]:
-    """Let whoever reads events wait; yields a function that returns who does, by process.
+    """Block queries of the events; yield a function that returns the waiting backends.
 
     `watch` is in autocommit: a transaction sees others' activity as it first looked.
     """
@@ -119,7 +119,7 @@ def terminate(conn: Any, pids: Iterable[int]) -> int:
 
 
 def others(conn: Any) -> list[int]:
-    """The processes of every other connection to the same database."""
+    """The backends of all other connections to the database."""
     query = """
         select pid from pg_stat_activity
         where datname = current_database() and pid <> pg_backend_pid()
@@ -130,7 +130,7 @@ def others(conn: Any) -> list[int]:
 
 
 def lock_holder(conn: Any) -> list[int]:
-    """The process that holds the locks of the run, which is no model's."""
+    """The backend that holds the run's locks, as opposed to a model's."""
     query = """
         select distinct pid from pg_stat_activity join pg_locks using (pid)
         where datname = current_database() and application_name = 'analytics-rollups'

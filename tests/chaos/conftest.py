@@ -1,4 +1,4 @@
-"""A source that is worth fighting for."""
+"""Sources for the slow tests, and a folder for servers."""
 
 import tempfile
 from collections.abc import Callable
@@ -25,7 +25,7 @@ def pytest_terminal_summary(terminalreporter) -> None:
 
 @pytest.fixture
 def folder():
-    """A folder for servers: the next session of pytest would lock pytest's own against them."""
+    """A folder for servers: the next pytest session closes pytest's own to other users."""
     with tempfile.TemporaryDirectory(prefix="rollup-chaos-") as name:
         yield Path(name)
 

@@ -1,4 +1,4 @@
-"""What is tried again, how often, and what is not."""
+"""Which failures are retried, and how often."""
 
 import pytest
 from chaos_helpers import log
@@ -35,13 +35,13 @@ CONNECTING = 'psycopg2.OperationalError: connection to server at "db", port 5432
         ("", False),
     ],
 )
-def test_which_failures_pass_by_themselves(trace, passes):
+def test_which_failures_are_transient(trace, passes):
     assert is_transient(f"Traceback (most recent call last):\n{trace}\n") is passes
 
 
 @pytest.fixture
 def failing(monkeypatch):
-    """Let dbt fail a number of times before it does what it is told."""
+    """Let dbt fail a number of times before it works."""
 
     def fail(times, error):
         def build(runs, *arguments, real=runner.build, **options):
@@ -57,7 +57,7 @@ def failing(monkeypatch):
     return fail
 
 
-def test_a_failure_that_passes_is_gone_with_the_last_attempt(failing, sway, run):
+def test_a_transient_failure_is_retried_to_the_last_attempt(failing, sway, run):
     calls = failing(len(retry.WAITS_S), errors.AdminShutdown("going down."))
     outcome = run("--job", "daily")
     assert outcome.exit_code == 0, outcome.stderr
@@ -67,7 +67,7 @@ def test_a_failure_that_passes_is_gone_with_the_last_attempt(failing, sway, run)
     assert statuses == ["FAILED"] * len(retry.WAITS_S) + ["SUCCESS"]
 
 
-def test_a_failure_that_does_not_pass_ends_the_run_after_so_many_attempts(failing, sway, run):
+def test_a_transient_failure_that_stays_fails_the_run_after_all_attempts(failing, sway, run):
     calls = failing(99, errors.AdminShutdown("going down."))
     outcome = run("--job", "daily")
     assert (outcome.exit_code, outcome.summary["error"]) == (1, "going down.")
@@ -75,7 +75,7 @@ def test_a_failure_that_does_not_pass_ends_the_run_after_so_many_attempts(failin
     assert {row["status"] for row in log(sway.conn)} == {"FAILED"}
 
 
-def test_a_failure_that_lasts_is_not_tried_again(failing, sway, run):
+def test_a_permanent_failure_is_not_retried(failing, sway, run):
     calls = failing(99, errors.UndefinedTable("no such table"))
     assert run("--job", "daily").exit_code == 1
     assert len(calls) == len(log(sway.conn)) == 1

@@ -1,4 +1,4 @@
-"""Clocks that pass midnight, go back, or are set to another zone than UTC."""
+"""Clocks that pass midnight, go back, or are in other time zones."""
 
 import os
 import time
@@ -93,7 +93,7 @@ def test_the_shortest_and_the_longest_window(source, run, now, window_days):
 
 
 class Clock(datetime):
-    """A clock that says what it is told to, one time after the other, and the last for ever."""
+    """A clock that returns the given times in turn, and then the last one forever."""
 
     times: tuple[datetime, ...] = ()
 
@@ -104,7 +104,7 @@ class Clock(datetime):
         return told
 
 
-def test_a_run_across_midnight_is_of_the_day_it_began_on(source, cli, database_url, monkeypatch):
+def test_a_run_across_midnight_belongs_to_its_first_day(source, cli, database_url, monkeypatch):
     midnight = datetime(2026, 11, 24)
     before, after = midnight - MS, midnight + MS
     awkward(source, before)
@@ -118,7 +118,7 @@ def test_a_run_across_midnight_is_of_the_day_it_began_on(source, cli, database_u
     rows = source.rows()
     yesterday = expected(rows, before, 14)
     assert differences(stored(source.conn), yesterday) == []
-    # Whoever asks meanwhile gets the days that are there.
+    # Until the next run the API serves the days that exist.
     assert '"day":"2026-11-23"' in answers(database_url, after)["daily.json"]
 
     assert cli("--json").summary["window_end"] == "2026-11-25T00:00:00.000Z"
