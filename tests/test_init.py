@@ -250,7 +250,7 @@ def test_a_table_in_use_is_not_waited_for(app, cli, run, login, monkeypatch, dat
     assert catalogue(app.conn) == before
 
 
-def test_a_dry_run_prints_sql_that_does_what_init_does(app, cli, login, new_database):
+def test_a_dry_run_prints_sql_that_does_what_init_does(app, cli, login):
     login(WRITER), login(READER)
     options = ("init", "--writer", WRITER, "--reader", READER, "--indexes")
     before = catalogue(app.conn)
@@ -326,7 +326,7 @@ def test_a_reader_with_other_ways_in_is_refused_or_reported(app, cli, login, mon
 
 
 @pytest.mark.parametrize("given", ["nothing", "all but what it cannot give"])
-def test_a_role_that_may_not_grant_changes_nothing(app, cli, run, login, monkeypatch, given):
+def test_a_role_that_may_not_grant_changes_nothing(app, cli, login, monkeypatch, given):
     login(WRITER), login(READER)
     poor = login(f"Poor {os.getpid()}")
     name = sql.Identifier(f"Poor {os.getpid()}")

@@ -57,10 +57,3 @@ def test_a_message_log_gives_the_numbers_that_can_be_counted_by_hand(source, cli
     assert {row["ignored_count"] for row in ran.summary["jobs"]} == {
         sum(NOW.timestamp() + 300 < int(s) < (NOW.timestamp() + 43_200) for *_, s in rows)
     }
-
-    again = cli("load", file, "--into-app")
-    assert again.exit_code == 1 and "already: 1500 events" in again.stderr
-    file.write_text("user,event,occurred_at\nu,e,never\n")
-    bad = cli("load", file, "--into-app")
-    assert (bad.exit_code, bad.stdout) == (1, "")
-    assert "line 2: occurred_at: not a time" in bad.stderr

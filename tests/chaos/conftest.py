@@ -2,17 +2,15 @@
 
 import tempfile
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 import pgbouncer
 import pytest
 import tls
 from api_answers import answers
-from chaos_helpers import Sway
+from chaos_helpers import Sway, fill
 from tables import NOW, differences, expected, image, stored
-
-JOURNEY = ("app_opened", "workout_started", "exercise_logged", "session_submitted")
 
 
 def pytest_terminal_summary(terminalreporter) -> None:
@@ -32,17 +30,8 @@ def folder():
 
 @pytest.fixture
 def lively(source):
-    """Users a to h of two variants, first seen 13, 12, … days ago, who come back every day."""
-    source.experiment("x", ("A", "B"))
-    source.experiment("over", ("A",), status="ENDED", end_at=datetime(2026, 11, 20))
-    for nth, user in enumerate("abcdefgh"):
-        variant = "AB"[nth % 2]
-        first = datetime(2026, 11, 10, 9 + nth) + timedelta(days=nth)
-        source.assign(user, "x", variant, first)
-        for day in range(14 - nth):
-            for step, name in enumerate(JOURNEY):
-                moment = first + timedelta(days=day, minutes=step)
-                source.event(moment, name, user, mapping={"x": variant})
+    """A source with users a to h, who come back every day."""
+    fill(source)
     return source
 
 
