@@ -118,8 +118,11 @@ def funnel(
             names = {name for *its_step, name in steps if tuple(its_step) == step}
             hits = [event for event in events if event["event_name"] in names]
             rows[day, *step, "overall"] = (None, None, distinct_users(hits), len(hits), final)
-            for pair in {pair for event in hits for pair in mapped_pairs(event)}:
-                its = [event for event in hits if pair in mapped_pairs(event)]
+            hits_of: dict[tuple[str, str], list[Row]] = defaultdict(list)
+            for event in hits:
+                for pair in mapped_pairs(event):
+                    hits_of[pair].append(event)
+            for pair, its in hits_of.items():
                 counts = (*pair, distinct_users(its), len(its), final)
                 rows[day, *step, pair_key(*pair)] = counts
     return rows

@@ -95,7 +95,7 @@ def change(source, kind, *values):
     derandomize="CI" in os.environ,
     database=None,
     print_blob=True,
-    phases=[Phase.generate],  # a series is short enough to read; to shrink it takes minutes
+    phases=[Phase.generate],  # a series is short enough to read, and shrinking takes minutes
     suppress_health_check=list(HealthCheck),
 )
 @given(first=st.sampled_from((NOON, START)), plays=st.lists(RUNS, min_size=2, max_size=3))
@@ -104,8 +104,7 @@ def test_any_series_of_runs_ends_where_the_model_does(source, run, first, plays)
 
 
 def play(source, run, now, plays):
-    """Change the source and run, by turns. Each run is compared with a model, the end with a
-    rebuild."""
+    """Change the source and run, by turns; compare with a model, and at the end with a rebuild."""
     source.do("drop schema if exists analytics, played cascade")
     source.do(f"truncate {', '.join(TABLES)}")
     source.experiment("x")

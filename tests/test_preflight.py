@@ -1,4 +1,4 @@
-"""Tables that a run refuses to write: of another system, of another role, or with its code."""
+"""Tables that a run refuses to write: of another system or role, or with code of others."""
 
 import tables
 from tables import GUARDED
@@ -26,7 +26,7 @@ CHANGES = {
     "alter table rollup_runs alter started_at type timestamp(3)": (
         "rollup_runs (column started_at is timestamp(3) without time zone, not timestamp with time"
     ),
-    # Whatever would run somebody's code with our rights.
+    # Code of other roles, which would run with our privileges.
     "create trigger spy before insert on funnel_steps execute function public.spy_row()": (
         "funnel_steps has the trigger spy"
     ),
@@ -49,7 +49,7 @@ CHANGES = {
     "drop table funnel_steps; create view funnel_steps as select public.spy() as funnel_name": (
         "funnel_steps is no table"
     ),
-    # None of these keeps a run from writing.
+    # Changes that do not matter to a run.
     """
         alter table daily_metric_rollups add extra int;
         alter table daily_metric_rollups add id bigint not null generated always as identity;
@@ -60,7 +60,7 @@ CHANGES = {
 }
 
 
-def test_a_run_knows_its_own_tables_from_others(source, run, cli, monkeypatch):
+def test_a_run_refuses_tables_of_others_and_no_others(source, run, cli, monkeypatch):
     source.event("2026-11-22 10:00")
     source.do("""
         create function public.spy(text default '') returns int language plpgsql immutable as
@@ -92,7 +92,7 @@ def test_a_run_knows_its_own_tables_from_others(source, run, cli, monkeypatch):
             assert outcome.exit_code == 0, outcome.stdout
 
 
-def test_tables_of_another_role_are_refused_however_many_rights_it_gave(
+def test_tables_of_another_role_are_refused_even_with_all_privileges(
     source, guarded, run, monkeypatch
 ):
     source.event("2026-11-22 10:00")
