@@ -2,22 +2,23 @@
 
 import csv
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import timedelta
 from typing import Any
 
 import psycopg
 from flask import Response, current_app
+from psycopg.errors import UndefinedTable
 
-from api.database import NOT_THERE_YET, Row
+from api.database import Row
 from api.errors import Busy
 
 ROWS = 2000
 SLOT_WAIT_S = 0.2  # an export of some hundred rows takes a tenth of it
 
 
-def respond(name: str, values: Mapping[str, Any]) -> Response:
+def respond(name: str, values: Mapping[str, Any], jobs: Sequence[str]) -> Response:
     """Return an endpoint's rows, sent while they are read. Raises Busy if many do so already."""
     database = current_app.extensions["database"]
     statement = current_app.extensions["queries"][f"{name}.csv"]
@@ -30,7 +31,8 @@ def respond(name: str, values: Mapping[str, Any]) -> Response:
         try:
             cursor = stack.enter_context(database.cursor(statement, values))
             response = Response(_blocks(cursor, cursor.fetchmany(ROWS)), mimetype="text/csv")
-        except NOT_THERE_YET:
+        except UndefinedTable:
+            database.check_tables(jobs)
             response = Response("", mimetype="text/csv")
         # Not the iterator's work: one that is never begun, as for HEAD, never ends.
         response.call_on_close(stack.pop_all().close)

@@ -6,14 +6,32 @@ from contextlib import contextmanager
 from typing import Any
 
 import psycopg
-from psycopg import ClientCursor
+from psycopg import ClientCursor, sql
+from psycopg.errors import InsufficientPrivilege, SyntaxError, UndefinedTable
 from psycopg_pool import ConnectionPool, PoolTimeout
 
+from api.queries import NAMES, TABLES
 from api.settings import Settings
+from dbt_project import preflight
+from dbt_project.database import DatabaseError
+from dbt_project.window import ROLLUPS
 
 PAUSE_S = 1.0
 LOST = (psycopg.OperationalError, psycopg.InterfaceError)
-NOT_THERE_YET = (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn)
+MISSING = """
+    select name
+    from unnest(cast(%(tables)s as text [])) as name
+    where to_regclass(quote_ident(%(schema)s) || '.' || name) is null
+"""
+SUCCEEDED = "select 1 from {}.rollup_runs where status = 'SUCCESS' and job_name = any(%(names)s)"
+UNREADABLE = (
+    "The API's role may not read the tables in schema {}. Let `python cli.py init --reader ROLE`"
+    " grant it what it needs."
+)
+UNLIKE_OURS = (
+    "The tables in schema {} are not as this version reads them. `python cli.py` mends them, or"
+    " says why it cannot."
+)
 
 Row = tuple[Any, ...]
 Found = list[list[Row]]  # by statement
@@ -60,10 +78,15 @@ class Database:
             "set local extra_float_digits = 1;\n"
             "set local work_mem = '32MB';\n"
         )
+        self.schema = settings.schema
         self._away_until = 0.0
+        self._checked = False
 
     def rows(self, statements: Sequence[str], values: Mapping[str, Any]) -> Found:
-        """Return the rows of each statement. Raises Unavailable, or what psycopg says."""
+        """Return the rows of each statement.
+
+        Raises Unavailable, UndefinedTable, or DatabaseError where the tables are not ours.
+        """
         message = self.preamble + ";\n".join(statements)
         with _failures():
             try:
@@ -76,14 +99,34 @@ class Database:
                 self.pool.check()
             return self._rows(message, values)
 
-    def rows_if_there(self, statements: Sequence[str], values: Mapping[str, Any]) -> Found:
-        """Return what `rows` does, with no rows for a statement whose tables do not exist yet."""
+    def rows_if_there(
+        self, statements: Sequence[str], values: Mapping[str, Any], jobs: Sequence[str] = ()
+    ) -> Found:
+        """Return what `rows` does, with no rows for a statement whose tables do not exist yet.
+
+        Raises DatabaseError if they are gone, though one of `jobs`, which make them, has run.
+        """
         try:
             return self.rows(statements, values)
-        except NOT_THERE_YET:
+        except UndefinedTable:
+            self.check_tables(jobs)
             if len(statements) == 1:
                 return [[]]
             return [rows for one in statements for rows in self.rows_if_there([one], values)]
+
+    def check_tables(self, jobs: Sequence[str]) -> None:
+        """Raise DatabaseError if a job has run and lacks a table all the same."""
+        succeeded = SUCCEEDED.format(sql.Identifier(self.schema).as_string().replace("%", "%%"))
+        for job in jobs:
+            asked = {"schema": self.schema, "tables": [*TABLES[job]], "names": NAMES[job]}
+            missing = [name for (name,) in self.rows([MISSING], asked)[0]]
+            made = ROLLUPS[job] not in missing
+            if missing and (made or self.rows_if_there([succeeded], asked)[0]):
+                raise DatabaseError(
+                    f"Schema {self.schema} lacks {', '.join(missing)}, although job {job} has run."
+                    f" Run `python cli.py --job {job}`, or restore a backup: days that the source"
+                    " has purged cannot be computed again."
+                )
 
     @contextmanager
     def cursor(self, statement: str, values: Mapping[str, Any]) -> Iterator[psycopg.ServerCursor]:
@@ -115,9 +158,28 @@ class Database:
             self._away_until = time.monotonic() + PAUSE_S
             raise Unavailable(str(error)) from None
         try:
+            if not self._checked:
+                self._check(conn)
             yield conn
+        except (UndefinedTable, SyntaxError):
+            raise
+        except psycopg.ProgrammingError as error:
+            if isinstance(error, InsufficientPrivilege):
+                raise DatabaseError(UNREADABLE.format(self.schema)) from error
+            self._check(conn)
+            raise DatabaseError(UNLIKE_OURS.format(self.schema)) from error
         finally:
             self.pool.putconn(conn)
+
+    def _check(self, conn: psycopg.Connection) -> None:
+        """Raise DatabaseError if another system made the tables, as a run would.
+
+        Not every difference ends in an error of SQL: a day with a time of day only looks different.
+        """
+        with conn.transaction():
+            conn.execute(self.preamble)
+            preflight.check_schema(conn, self.schema)
+        self._checked = True
 
 
 @contextmanager

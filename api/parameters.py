@@ -44,10 +44,11 @@ def window(args: Args, now: datetime) -> Window:
 
 
 def text(args: Args, name: str) -> str | None:
+    """Return the text without surrounding white space; None, which filters nothing, for a blank."""
     value = _single(args, name)
     if value is not None and "\0" in value:
         raise InvalidRequest(f"{name} must not contain a NUL character.")
-    return value
+    return (value or "").strip() or None
 
 
 def is_csv(args: Args) -> bool:

@@ -44,23 +44,25 @@ def respond(
     """Return the endpoint's response with the keys of `head` first, 304 if the client has it."""
     database = current_app.extensions["database"]
     queries = current_app.extensions["queries"]
-    versions = [queries[f"version_{job}"] for job in endpoint.jobs]
+    states = [queries[f"job_{job}"] for job in endpoint.jobs]
     asked = (SHAPE, endpoint.name, as_csv, sorted((name, str(v)) for name, v in values.items()))
     if as_csv or request.if_none_match:
-        tag = _tag(database.rows_if_there(versions, values), asked)
+        tag = _tag(database.rows_if_there(states, values, endpoint.jobs), asked)
         if tag and request.if_none_match.contains_weak(tag):
             return _tagged(Response(status=304), tag)
     if as_csv:
-        return _tagged(csv_export.respond(endpoint.name, values), tag)
+        return _tagged(csv_export.respond(endpoint.name, values, endpoint.jobs), tag)
 
     statements = [queries[statement] for statement in endpoint.statements]
-    found = database.rows_if_there([*versions, *statements], values)
-    about = found[: len(versions)]
-    items = [row for rows in found[len(versions) :] for row in rows]
+    found = database.rows_if_there([*states, *statements], values, endpoint.jobs)
+    about = found[: len(states)]
+    items = [row for rows in found[len(states) :] for row in rows]
+    known = [rows[0][1] for rows in about if rows and rows[0][1]]
     head = {
         "generated_at": head["generated_at"],
-        # Of several jobs the one that lags behind says how fresh the response is.
-        "data_as_of": min((rows[0][1] for rows in about if rows and rows[0][1]), default=None),
+        # Of several jobs the one that lags behind says how fresh the response is. No clock of the
+        # database makes it fresher than now.
+        "data_as_of": min([*known, head["generated_at"]]) if known else None,
         **head,
     }
     if with_no_data:

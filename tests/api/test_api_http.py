@@ -50,7 +50,6 @@ def test_each_question_has_a_tag_of_its_own(get):
         *CSV,
         *[f"{path}?window_days=8" for path in METRICS],
         "/v1/metrics/experiments?experiment_id=exp_1",
-        "/v1/metrics/experiments?experiment_id=",
         "/v1/metrics/funnels?funnel_name=core_journey",
         "/v1/metrics/daily?from=2026-11-20&to=2026-11-20",
     ]
@@ -78,23 +77,42 @@ def test_new_rows_change_the_tag_of_what_they_are_in(api_client, api_copy, chang
     assert {path.split("/")[-1] for path in METRICS if before[path] != after[path]} == changed
 
 
-def test_data_as_of_is_of_the_last_run_that_succeeded(api_client, api_copy):
+# The Node worker's names for jobs end with _rollup, and it logged no as_of.
+RUNS = [
+    ("daily", "SUCCESS", "2026-11-23 09:00Z", "2026-11-23 08:00Z"),
+    ("daily_rollup", "SUCCESS", "2026-11-23 10:00Z", "2026-11-23 09:02:03.004Z"),
+    ("daily", "FAILED", "2026-11-23 11:00Z", "2026-11-23 11:00Z"),
+    ("daily_rollup", "RUNNING", "2026-11-23 12:00Z", "2026-11-23 12:00Z"),
+    ("funnel_rollup", "SUCCESS", "2026-11-23 13:00Z", None),
+]
+
+
+@pytest.mark.parametrize(
+    ("started", "experiments"),
+    [("2026-11-23 14:00Z", "2026-11-23T14:00:00.000Z"), ("2099-01-01", "2026-11-23T15:30:02.095Z")],
+)
+def test_data_as_of_is_the_last_good_run_s_and_never_later_than_the_clock(
+    api_client, api_copy, started, experiments
+):
+    api_copy.execute("truncate analytics.rollup_runs")
+    api_copy.cursor().executemany(
+        "insert into analytics.rollup_runs"
+        " (job_name, status, started_at, as_of, window_start, window_end)"
+        " values (%s, %s, %s, %s, now(), now())",
+        [*RUNS, ("experiment", "SUCCESS", started, "2027-11-20")],
+    )
     client = api_client(api_copy.info.dsn)
-    api_copy.execute("""
-        insert into analytics.rollup_runs
-            (job_name, status, started_at, window_start, window_end, as_of)
-        values
-            ('daily', 'SUCCESS', '2099-01-01', now(), now(), '2026-11-24 01:02:03.004+00'),
-            ('daily', 'FAILED', '2099-01-02', now(), now(), '2026-11-24 02:00+00'),
-            ('daily', 'RUNNING', '2099-01-03', now(), now(), '2026-11-24 03:00+00'),
-            ('funnel', 'SUCCESS', '2099-01-01', '2026-11-20', '2026-11-20', null)
-    """)
-    fresh = {path.split("/")[-1]: fetch(client, path).json["data_as_of"] for path in METRICS}
-    assert fresh["daily"] == "2026-11-24T01:02:03.004Z"
+    daily, funnels = "2026-11-23T09:02:03.004Z", "2026-11-23T13:00:00.000Z"
     # Two jobs are behind the summary; the one that lags behind says how fresh it is.
-    assert fresh["experiments"] == fresh["summary"] == "2026-11-23T15:30:00.000Z"
-    # Another system's run log knows no as_of.
-    assert fresh["funnels"].startswith("2099-01-0")
+    expected = dict(zip(METRICS, [daily, experiments, funnels, daily], strict=True))
+    assert {path: fetch(client, path).json["data_as_of"] for path in METRICS} == expected
+    jobs = fetch(client, "/ready").json["jobs"]
+    assert [job["data_as_of"] for job in jobs] == [daily, experiments, funnels]
+    assert [job["age_seconds"] for job in jobs] == [
+        23279, 5402 if "T14" in experiments else 0, 9002
+    ]  # fmt: skip
+    names = [run["job_name"] for run in fetch(client, "/v1/runs").json["runs"]]
+    assert sorted(names) == ["daily"] * 4 + ["experiment", "funnel"]
 
 
 @pytest.mark.parametrize("path", [*METRICS, *CSV, "/health", "/ready", "/v1/runs", "/docs", "/x"])

@@ -103,9 +103,7 @@ def test_good_windows(get, query, start, end):
     assert body["window_end"] == f"{end}T00:00:00.000Z"
 
 
-@pytest.mark.parametrize(
-    "identifier", ["", "nobody", "exp_1'", "%25s", "%FF", "__proto__", "x" * 3000]
-)
+@pytest.mark.parametrize("identifier", ["nobody", "exp_1'", "%25s", "%FF", "__proto__", "x" * 3000])
 @pytest.mark.parametrize("name", ["experiments", "funnels"])
 def test_an_unknown_name_gives_an_empty_list(get, name, identifier):
     parameter, key = {
@@ -115,6 +113,19 @@ def test_an_unknown_name_gives_an_empty_list(get, name, identifier):
     response = get(f"/v1/metrics/{name}?{parameter}={identifier}")
     assert response.status_code == 200
     assert (response.json[key], response.json["no_data"]) == ([], True)
+
+
+@pytest.mark.parametrize("blank", ["", "%20", "%20%09%0A", "+"])
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [("/v1/metrics/experiments?experiment_id=", "exp_2"),
+     ("/v1/metrics/funnels?funnel_name=", "core_journey")],
+)  # fmt: skip
+@pytest.mark.parametrize("form", ["json", "csv"])
+def test_a_blank_name_is_no_filter_and_blanks_around_one_do_not_count(get, path, name, blank, form):
+    form = f"&format={form}"
+    assert get(f"{path}{blank}{form}").text == get(path.partition("?")[0] + "?" + form).text
+    assert get(f"{path}{blank}{name}{blank}{form}").text == get(f"{path}{name}{form}").text
 
 
 def test_a_known_name_gives_itself_only(get):

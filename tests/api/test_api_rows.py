@@ -182,11 +182,44 @@ def test_before_the_first_run_the_answers_are_empty(api_client, lasting_database
 def test_a_job_that_never_ran_is_not_missed_by_the_others(client, api_copy):
     api_copy.execute(
         "drop table analytics.experiment_metric_rollups, analytics.experiment_catalog,"
-        " analytics.funnel_rollups, analytics.funnel_steps"
+        " analytics.funnel_rollups; delete from analytics.rollup_runs where job_name <> 'daily'"
     )
     summary = fetch(client, PATHS[3]).json
     assert len(summary["metrics"]) == 5 and summary["data_as_of"]
-    assert fetch(client, PATHS[1]).json["experiments"] == []
+    for path, key in zip(PATHS[1:3], KEYS[1:], strict=False):
+        assert (fetch(client, path).json[key], fetch(client, f"{path}?format=csv").text) == ([], "")
+
+
+FOREIGN = "Another system made these tables in schema analytics: "
+
+
+@pytest.mark.parametrize(
+    ("change", "paths", "said"),
+    [
+        ("alter table daily_metric_rollups drop is_final", PATHS,
+         f"{FOREIGN}daily_metric_rollups (there is no column is_final)"),
+        ("alter table daily_metric_rollups alter day type timestamp(3)", PATHS,
+         f"{FOREIGN}daily_metric_rollups (column day is timestamp"),
+        ("alter table funnel_rollups rename to old; create view funnel_rollups as table old", PATHS,
+         f"{FOREIGN}funnel_rollups (no unique index"),
+        ("alter table rollup_runs drop as_of", PATHS, "not as this version reads them"),
+        ("drop table daily_metric_rollups", [PATHS[0], PATHS[3]], "lacks daily_metric_rollups, "),
+        ("drop table experiment_catalog, rollup_runs", PATHS[1:4:2], "lacks experiment_catalog, "),
+        ("drop table funnel_steps", [PATHS[2]], "although job funnel has run"),
+    ],
+)  # fmt: skip
+def test_tables_that_are_not_ours_are_an_error_and_not_an_empty_answer(
+    client, api_copy, change, paths, said
+):
+    api_copy.execute(f"set search_path to analytics; {change}")
+    for path in (*paths, *(f"{path}?format=csv" for path in paths if path != PATHS[3])):
+        if "steps" in change and "csv" in path:  # which has no steps
+            continue
+        response = fetch(client, path)
+        assert is_error(response, 503, "Service Unavailable") and said in response.json["message"]
+    others = [fetch(client, path).status_code for path in PATHS if path not in paths]
+    assert others == [200] * len(others)
+    assert fetch(client, "/ready").status_code == (503 if paths is PATHS else 200)
 
 
 def test_tables_without_a_run_log_are_shown(client, api_copy):
@@ -310,9 +343,12 @@ def test_a_role_that_reads_the_analytics_schema_only_is_enough(api_client, api_c
         assert fetch(client, "/ready").json["jobs"][0]["data_as_of"]
         assert fetch(client, "/v1/runs").json["runs"]
         api_copy.execute(sql.SQL("revoke usage on schema analytics from {}").format(name))
-        # Not to be taken for a database without a run.
-        assert is_error(fetch(client, PATHS[0]), 500, "Internal Server Error")
-        client.application.extensions["database"].close()
+        # Not to be taken for a database without a run, at the first request nor later.
+        for one in (client, api_client(conninfo)):
+            response = fetch(one, PATHS[0])
+            assert is_error(response, 503, "Service Unavailable")
+            assert "init --reader" in response.json["message"]
+            one.application.extensions["database"].close()
     finally:
         api_copy.execute(sql.SQL("drop owned by {}").format(name))
         maintenance.execute(sql.SQL("drop role {}").format(name))
