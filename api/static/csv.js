@@ -1,7 +1,8 @@
 /** Tables as CSV files, made in the page. */
 
-// A spreadsheet runs a cell that begins like a formula; a quote before it keeps it text.
-const FORMULA = /^[=+\-@\t\r\n＝＋－＠]/;
+// A spreadsheet runs a cell that begins like a formula; a quote before it keeps it text. The rule is
+// that of csv_text in api/sql/macros.sql, letter by letter.
+const FORMULA = /^[\t\r\n]|^[\s\u0085\u00a0\u1680\u2000-\u200b\u2028\u2029\u202f\u205f\u3000\ufeff]*[-=+@\uff1d\uff0b\uff0d\uff20]/;
 
 export function cell(value) {
   if (value === null || value === undefined || Number.isNaN(value)) return "";

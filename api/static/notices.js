@@ -25,43 +25,64 @@ export function freshness(asOf, now, loaded) {
 
 const jobs = (names) => `${list(names.map((one) => cut(one, 40)))} job${names.length > 1 ? "s" : ""}`;
 
-/** Jobs whose last success is too long ago, in one sentence per moment. */
-export function overdue(ready) {
+/** Jobs whose last success is too long ago, in one sentence per moment. @param {Array} runs newest first */
+export function overdue(ready, runs) {
   const late = (ready?.jobs ?? []).filter((job) => job.age_seconds > OVERDUE_S);
-  return [...grouped(late, (job) => job.data_as_of)].map(([asOf, group]) =>
+  const last = runs[0]?.started_at;
+  const stopped = late.length && last && secondsBetween(last, ready.generated_at) > OVERDUE_S;
+  const texts = [...grouped(late, (job) => job.data_as_of)].map(([asOf, group]) =>
     `The ${jobs(group.map((job) => job.job_name))} ${group.length > 1 ? "are" : "is"} overdue: `
     + `${group.length > 1 ? "they have" : "it has"} not succeeded since ${time(asOf)}. `
     + "What happened after that is missing here.");
+  return stopped ? [...texts, `No run has started since ${time(last)}. See whether the schedule is still on: GitHub turns `
+    + "schedules off after 60 days without activity in a public repository, and in forks."] : texts;
 }
 
-/** What a failed run means for the numbers on the page: a test may fail after the rows are in place. */
-function outcome({ rows_written: rows }) {
-  if (rows > 0) {
+const secondsBetween = (from, to) => (new Date(to) - new Date(from)) / 1000;
+
+/** The latest run of each job that the API knows; other systems may log theirs beside them. @param {Array} runs newest first */
+function latest(runs, ready) {
+  const known = ready?.jobs.map((job) => job.job_name);
+  const of = new Map();
+  for (const run of runs) if (!of.has(run.job_name) && (known?.includes(run.job_name) ?? true)) of.set(run.job_name, run);
+  return [...of.values()];
+}
+
+/**
+ * What a failed run means for the numbers on the page. A test may fail when the rows are in place, and a
+ * killed run logs no rows even if it wrote some: these are newer than its start.
+ */
+function outcome(run, ready) {
+  const { computed_at: computed } = ready?.jobs.find((job) => job.job_name === run.job_name) ?? {};
+  if (run.rows_written > 0 || (computed && computed >= run.started_at)) {
     return "It failed after it wrote its rows: the numbers are those of this run, newer than the moment of “Data as of”. "
       + "Read what it said before you rely on them.";
   }
-  if (rows === 0) return "It wrote no rows: the numbers are those of the last run that did.";
+  // Only the latest day's rows say when they were written.
+  const reported = run.dbt_invocation_id || run.window_end?.slice(0, 10) > ready?.generated_at.slice(0, 10);
+  if (run.rows_written === 0 && reported) return "It wrote no rows: the numbers are those of the last run that did.";
   return "It is not known whether it wrote its rows.";
 }
 
 /** Jobs whose latest finished run failed. @param {Array} runs newest first */
-export function failures(runs) {
-  const latest = new Map();
-  for (const run of runs) {
-    if (run.status !== "RUNNING" && !latest.has(run.job_name)) latest.set(run.job_name, run);
-  }
-  const bad = [...latest.values()].filter((run) => run.status === "FAILED");
-  return [...grouped(bad, (run) => JSON.stringify([run.error_text, outcome(run)])).values()].map((group) => ({
+export function failures(runs, ready) {
+  const bad = latest(runs.filter((run) => run.status !== "RUNNING"), ready).filter((run) => run.status === "FAILED");
+  return [...grouped(bad, (run) => JSON.stringify([run.error_text, outcome(run, ready)])).values()].map((group) => ({
     text: `The last run of the ${jobs(group.map((run) => run.job_name))} failed on `
-      + `${time(group[0].finished_at ?? group[0].started_at)}. ${outcome(group[0])}`,
+      + `${time(group[0].finished_at ?? group[0].started_at)}. ${outcome(group[0], ready)}`,
     error: group[0].error_text,
   }));
 }
 
-export function running(all) {
-  const now = all.filter((run) => run.status === "RUNNING");
-  return now.length ? `The ${jobs(now.map((run) => run.job_name))} ${now.length > 1 ? "are" : "is"} being computed `
-    + `since ${time(now[now.length - 1].started_at)}.` : null;
+/** Jobs at work; a run that another one followed is dead, and one of yesterday most likely. */
+export function running(runs, ready) {
+  const all = latest(runs, ready).filter((run) => run.status === "RUNNING");
+  const dead = (run) => secondsBetween(run.started_at, ready?.generated_at) > OVERDUE_S;
+  return [...grouped(all, dead)].map(([isDead, group]) => {
+    const [named, since] = [jobs(group.map((run) => run.job_name)), time(group[group.length - 1].started_at)];
+    return isDead ? `The ${named} began on ${since} and logged no end. Most likely the run was killed; the next one finds out.`
+      : `The ${named} ${group.length > 1 ? "are" : "is"} being computed since ${since}.`;
+  });
 }
 
 /** What the link asks for and the page does not have, each with what it shows instead. */
@@ -71,6 +92,8 @@ export function unknown(state) {
     if (key === "window") {
       return ["The page has windows of ", list(WINDOWS.map(String)), " days, not of ", name(value || "none"), `. Shown: ${state.window} days.`];
     }
+    if (key === "day") return [`${words(state.view)} shows all of its days, not only `, name(value), "."];
+    if (key === "twice") return ["The link gives ", name(value), " more than once. Shown: the last one."];
     return ["The page knows nothing called ", name(key), " in a link, and left it out."];
   });
 }
@@ -81,12 +104,11 @@ export function notice(kind, ...content) {
 
 /** @param {Array} unmet sentences on what the link asks for and does not get */
 export function notices(ready, runs, unmet) {
-  const going = running(runs);
   return [
     unmet.map((text) => notice("warn link", el("p", {}, text))),
-    failures(runs).map(({ text, error }) => notice("bad", el("p", {}, text), error && said("What it said", error))),
-    overdue(ready).map((text) => notice("warn", el("p", {}, text))),
-    going && notice("", el("p", {}, going)),
+    failures(runs, ready).map(({ text, error }) => notice("bad", el("p", {}, text), error && said("What it said", error))),
+    overdue(ready, runs).map((text) => notice("warn", el("p", {}, text))),
+    running(runs, ready).map((text) => notice("", el("p", {}, text))),
   ];
 }
 

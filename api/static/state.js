@@ -16,9 +16,13 @@ export function read(hash) {
   if (VIEWS.includes(path)) state.view = path;
   else if (path) state.unknown.push(["view", path]);
   for (const [key, value] of given) {
-    if (TEXTS.includes(key)) state[key] = value;
+    if (key === "day" && state.view !== "funnel") state.unknown.push([key, value]);
+    else if (TEXTS.includes(key)) state[key] = value;
     else if (key === "window" && WINDOWS.map(String).includes(value)) state.window = Number(value);
     else state.unknown.push([key, value]);
+  }
+  for (const key of new Set(given.keys())) {
+    if (given.getAll(key).length > 1) state.unknown.push(["twice", key]);
   }
   return state;
 }

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 
 import psycopg
 import pytest
@@ -10,6 +11,7 @@ from api_helpers import exact, fetch, is_error
 from psycopg import sql
 
 from api import queries
+from api.static_files import FILES
 
 PATHS = [f"/v1/metrics/{name}" for name in ("daily", "experiments", "funnels", "summary")]
 KEYS = ["days", "experiments", "rows", "metrics"]
@@ -311,6 +313,11 @@ def test_csv_guards_every_column_of_text(client, api_copy, path, table, texts):
     header, row = rows_of(fetch(client, f"{path}?format=csv"))
     guarded = {name for name, cell in zip(header, row, strict=True) if cell in ("'=1", "'-1")}
     assert guarded == set(texts)
+
+
+def test_the_page_guards_its_files_by_the_same_rule():
+    (rule,) = re.findall(r"~ '(.+)'", (queries.FOLDER / "macros.sql").read_text())
+    assert f"/{rule}/;" in FILES["csv.js"].read_text()
 
 
 def test_csv_of_many_rows_comes_whole(client, api_copy):

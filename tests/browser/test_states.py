@@ -48,21 +48,32 @@ def test_window_without_rows(visit, serve, demo_conninfo):
     page = visit(address, "#/overview?window=7")
     assert "Nothing in these 7 days" in page.text()
     assert "overdue" in page.text("#notices") and "24 Nov 2026, 12:00 UTC" in page.text("#notices")
+    assert "GitHub turns schedules off" in page.text("#notices")
     page.page.get_by_role("button", name="Show 90 days").click()
     page.page.wait_for_selector(".uplot")
     assert "the next run completes it" in page.text()
 
 
 def test_failed_run_says_whose_numbers_are_shown(visit, serve, copy):
+    # The daily job logged its rows, the funnel job was killed after it wrote them. The Node worker
+    # failed before our first run, and of another system's job the page says nothing.
+    copy.execute(
+        "update analytics.experiment_metric_rollups set computed_at = '2026-11-24 12:00+00'"
+    )
     copy.execute(
         """
         insert into analytics.rollup_runs
-            (id, job_name, status, started_at, finished_at, window_start, window_end, error_text,
+            (job_name, status, started_at, finished_at, window_start, window_end, error_text,
                 rows_written)
-        select gen_random_uuid(), job_name, 'FAILED', as_of + interval '1 day',
-            as_of + interval '25 hours', window_start, window_end, %s,
-            case when job_name = 'experiment' then 0 else rows_written end
+        select job_name, 'FAILED', as_of + interval '1 day', as_of + interval '25 hours',
+            window_start, window_end + interval '1 day', %s,
+            case when job_name = 'daily' then rows_written else 0 end
         from analytics.rollup_runs
+        union all
+        select name, status, started, started, now(), now(), 'elsewhere', 0
+        from (values ('funnel_rollup', 'FAILED', timestamptz '2026-11-20'),
+            ('daily_rollup', 'RUNNING', '2026-11-20'), ('cleanup', 'FAILED', '2026-11-25'))
+            as other (name, status, started)
         """,
         [f"relation {BAD_NAME} does not exist"],
     )
@@ -75,10 +86,11 @@ def test_failed_run_says_whose_numbers_are_shown(visit, serve, copy):
     ]
     assert "the numbers are those of this run" in failed[0]
     assert "the numbers are those of the last run that did" in failed[1]
-    assert "overdue" in page.text("#notices")
+    assert "overdue" in page.text("#notices") and "GitHub" not in page.text("#notices")
+    assert "elsewhere" not in page.text("#notices") and "computed" not in page.text("#notices")
     page.page.locator("#notices summary").first.click()
     assert BAD_NAME in page.text("#notices")
-    assert page.text("#panel").count("failed") == 3
+    assert page.text("#panel").count("failed") == 5
     assert page.axe() == []
     assert "owned" not in page.page.title()
 
@@ -184,6 +196,10 @@ def test_link_that_cannot_be_honoured_says_what_is_shown_instead(visit, site):
             "no funnel gone. Shown: Core journey.",
             "carries the experiment exp_gone. Shown: all users.",
             "The day 2026-01-01 is not in these 14 days. Shown: Mon 23 Nov.",
+        ],
+        "#/overview?day=2026-11-20&window=7&window=14": [
+            "Overview shows all of its days, not only 2026-11-20.",
+            "The link gives window more than once. Shown: the last one.",
         ],
         "#/funnel?day=yesterday": ["The day yesterday is not in these 14 days. Shown: Mon 23 Nov."],
         f"#/experiments?experiment={'n' * 5000}": ["Shown: exp_"],
