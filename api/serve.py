@@ -43,7 +43,7 @@ def serve(host: str, port: int) -> int:
     for number in SIGNALS:
         signal.signal(number, lambda *_: sys.exit(0))
     from_environment("")  # report bad settings before a database is started
-    listener, address = _listen(host, port)
+    listener, address = listen(host, port)
     with database() as conninfo:
         _serve(from_environment(conninfo), listener, address)
     return 0
@@ -75,32 +75,42 @@ def _serve(settings: Settings, listener: socket.socket, address: str) -> None:
     app.extensions["database"].close()
 
 
-def _listen(host: str, port: int) -> tuple[socket.socket, str]:
-    """Return the socket to listen on, and its address for people."""
-    path = host.removeprefix("unix:")
+def listen(host: str, port: int) -> tuple[socket.socket, str]:
+    """Return the socket to listen on, and its address for people. Raises BadSetting."""
+    if is_unix := host.startswith("unix:"):
+        place = address = host
+    else:
+        host = host.removeprefix("[").removesuffix("]")  # as in a URL
+        place, address = f"{host}:{port}", f"http://{f'[{host}]' if ':' in host else host}:{port}"
     try:
-        if path != host:
-            return _unix_socket(path), host
-        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        both = host == "::" and socket.has_dualstack_ipv6()
-        listener = socket.create_server(address[:2], family=family, dualstack_ipv6=both)
-    except OSError as error:
-        place = f"{host}:{port}" if path == host else host
-        code = error.errno or 0
+        return _unix_socket(host.removeprefix("unix:")) if is_unix else _tcp(host, port), address
+    except (OSError, UnicodeError) as error:  # the latter for a host name with too long a label
+        code = getattr(error, "errno", None) or 0
         reason = os.strerror(code) if code > 0 else error.args[-1]
         raise BadSetting(f"Cannot listen on {place}: {reason}.") from None
-    return listener, f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def _tcp(host: str, port: int) -> socket.socket:
+    family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    both = host == "::" and socket.has_dualstack_ipv6()
+    return socket.create_server(address[:2], family=family, dualstack_ipv6=both)
 
 
 def _unix_socket(path: str) -> socket.socket:
-    listener = socket.socket(socket.AF_UNIX)
     with socket.socket(socket.AF_UNIX) as probe:
         if probe.connect_ex(path) == 0:
             raise OSError(errno.EADDRINUSE, "")
     if Path(path).is_socket():  # of a server that is gone
         os.unlink(path)
-    listener.bind(path)
-    os.chmod(path, 0o660)
+    elif Path(path).exists():
+        raise OSError("a file that is not a socket is there")
+    listener = socket.socket(socket.AF_UNIX)
+    try:
+        listener.bind(path)
+        os.chmod(path, 0o660)
+    except OSError:
+        listener.close()
+        raise
     return listener
 
 

@@ -55,7 +55,7 @@ def wait_for(condition, process=None, seconds=60):
 
 def ask(port, path, method="GET", token=TOKEN, host="127.0.0.1", **headers):
     """Return status, headers and body of one request with a real client."""
-    conn = http.client.HTTPConnection(host, port, timeout=30)
+    conn = http.client.HTTPConnection(host.strip("[]"), port, timeout=30)
     try:
         if host.startswith("unix:"):
             conn.sock = socket.socket(socket.AF_UNIX)

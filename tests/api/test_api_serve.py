@@ -18,6 +18,8 @@ import psycopg
 import pytest
 from api_helpers import TOKEN, ask, exact, free_port, serving, url_of, wait_for
 
+from api.serve import listen
+from api.settings import BadSetting
 from dbt_project import ROOT
 
 DAILY, SUMMARY = "/v1/metrics/daily", "/v1/metrics/summary"
@@ -176,7 +178,7 @@ def test_a_request_that_runs_is_answered_before_the_end(api_copy):
 @pytest.mark.parametrize(
     ("host", "named", "url"),
     [
-        ("::1", "::1:{port}", "http://[::1]:{port}"),
+        ("[::1]", "::1:{port}", "http://[::1]:{port}"),
         ("localhost", "localhost:{port}", "http://localhost:{port}"),
         ("unix:{tmp}/socket", "unix:{tmp}/socket", "unix:{tmp}/socket"),
     ],
@@ -197,6 +199,31 @@ def test_where_it_can_listen(api_conninfo, tmp_path, host, named, url):
         )
     told = f"Error: Cannot listen on {named.format(**places)}: Address already in use.\n"
     assert (second.returncode, second.stderr) == (1, told)
+
+
+@pytest.mark.parametrize(
+    ("host", "reason"),
+    [
+        ("unix:{tmp}/file", "a file that is not a socket is there."),
+        ("unix:{tmp}", "a file that is not a socket is there."),
+        ("unix:{tmp}/none/socket", "No such file or directory."),
+        ("unix:{tmp}/" + "x" * 200, "AF_UNIX path too long."),
+        ("192.0.2.1", "Cannot assign requested address."),
+        ("x" * 64, ""),
+    ],
+)
+def test_where_it_cannot_listen_it_says_why(tmp_path, host, reason):
+    (tmp_path / "file").touch()
+    host = host.format(tmp=tmp_path)
+    with pytest.raises(BadSetting, match=f"^Cannot listen on {host}.*: {reason}"):
+        listen(host, 8000)
+    assert (tmp_path / "file").is_file()
+
+
+def test_a_socket_file_that_a_server_left_is_no_obstacle(tmp_path):
+    for _ in range(2):
+        listener, _ = listen(f"unix:{tmp_path}/socket", 8000)
+        listener.close()
 
 
 def test_without_a_token_only_what_is_open_answers(api_conninfo):
