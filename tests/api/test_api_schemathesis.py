@@ -16,7 +16,7 @@ schema.config.generation.update(with_security_parameters=False)
 
 @schema.parametrize()
 @settings(max_examples=25, deadline=None)
-def test_nothing_is_found(live, case):
+def test_generated_requests_find_no_violation(live, case):
     # That from and to belong together, in order, is more than OpenAPI can say.
     paired = {"from", "to"} & set(case.query or {})
     case.call_and_validate(

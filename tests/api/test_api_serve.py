@@ -10,7 +10,8 @@ import socket
 import subprocess
 import sys
 import threading
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 
@@ -35,7 +36,7 @@ def raw(port, request):
     return head.splitlines()[0], head, body
 
 
-def test_the_golden_answer_comes_through_the_server(live):
+def test_server_sends_the_golden_response(live):
     status, headers, body = ask(live, f"{DAILY}?from=2026-11-21&to=2026-11-23")
     golden = exact((GOLDEN / "daily.json").read_text())
     assert (status, headers["Content-Length"]) == (200, str(len(body)))
@@ -43,12 +44,13 @@ def test_the_golden_answer_comes_through_the_server(live):
 
 
 def test_etag_head_and_gzip_through_the_server(live):
-    _, headers, body = ask(live, "/v1/metrics/experiments?window_days=90")
-    same = ask(live, "/v1/metrics/experiments?window_days=90", If_None_Match=headers["ETag"])
+    path = "/v1/metrics/experiments?window_days=90"
+    _, headers, body = ask(live, path)
+    same = ask(live, path, If_None_Match=headers["ETag"])
     assert (same[0], same[2]) == (304, b"")
-    head = ask(live, "/v1/metrics/experiments?window_days=90", method="HEAD")
+    head = ask(live, path, method="HEAD")
     assert (head[0], head[1]["Content-Length"], head[2]) == (200, str(len(body)), b"")
-    _, headers, packed = ask(live, "/v1/metrics/experiments?window_days=90", Accept_Encoding="gzip")
+    _, headers, packed = ask(live, path, Accept_Encoding="gzip")
     assert headers["Content-Encoding"] == "gzip"
     assert json.loads(gzip.decompress(packed))["experiments"] == json.loads(body)["experiments"]
 
@@ -71,34 +73,28 @@ def test_csv_is_streamed_through_the_server(live):
         (b"BREW /health HTTP/1.0\r\n\r\n", "405 METHOD NOT ALLOWED", "application/json"),
     ],
 )
-def test_the_server_refuses_what_is_no_request_and_the_api_the_rest(
-    live, request_line, status, kind
-):
+def test_server_refuses_malformed_requests_and_the_api_the_rest(live, request_line, status, kind):
     line, head, body = raw(live, request_line)
     assert line.partition(" ")[2].startswith(status)
     assert f"Content-Type: {kind}" in head and "t0" not in body
     assert kind == "text/plain" or list(json.loads(body)) == ["error", "message"]
 
 
-def test_many_clients_at_once_all_get_the_same(live):
-    def client():
-        conn = http.client.HTTPConnection("127.0.0.1", live, timeout=30)
-        for _ in range(25):
-            conn.request("GET", f"{DAILY}?window_days=90", headers={"x-dashboard-token": token})
-            response = conn.getresponse()
-            answers.add((response.status, json.dumps(json.loads(response.read())["days"])))
-        conn.close()
+def test_concurrent_clients_get_the_same_response(live):
+    def client(_):
+        with closing(http.client.HTTPConnection("127.0.0.1", live, timeout=30)) as conn:
+            for _ in range(25):
+                conn.request("GET", f"{DAILY}?window_days=90", headers={"x-dashboard-token": token})
+                response = conn.getresponse()
+                answers.add((response.status, json.dumps(json.loads(response.read())["days"])))
 
     token, answers = TOKEN.encode(), set()
-    threads = [threading.Thread(target=client) for _ in range(32)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(32) as threads:
+        list(threads.map(client, range(32)))
     assert len(answers) == 1 and next(iter(answers))[0] == 200
 
 
-def test_the_log_is_lines_of_json_without_a_token(api_conninfo):
+def test_server_log_is_json_lines_without_the_token(api_conninfo):
     url = url_of(api_conninfo)
     with serving(DATABASE_URL=url, DASHBOARD_TOKEN="t0ken") as (process, port, log):
         ask(port, DAILY, token="t0ken")
@@ -138,7 +134,7 @@ def ask_and_wait(port, path):
 
 
 @pytest.mark.parametrize("form", ["json", "csv"])
-def test_who_reads_late_holds_up_nobody_and_gets_all(large, form):
+def test_slow_reader_delays_nobody_and_gets_everything(large, form):
     environment = {"DATABASE_URL": url_of(large.info.dsn), "DASHBOARD_TOKEN": TOKEN}
     path = f"{DAILY}?from=2026-11-23&to=2026-11-23&format={form}"
     idle = "select count(*) = 0 from pg_stat_activity where state like 'idle in transaction%'"
@@ -158,7 +154,7 @@ def test_who_reads_late_holds_up_nobody_and_gets_all(large, form):
     assert all(b"Retry-After: 5" in body for body in refused)
 
 
-def test_a_request_that_runs_is_answered_before_the_end(api_copy):
+def test_shutdown_waits_for_running_requests(api_copy):
     answers = []
     with serving(DATABASE_URL=url_of(api_copy.info.dsn), DASHBOARD_TOKEN=TOKEN) as served:
         process, port, _ = served
@@ -183,7 +179,9 @@ def test_a_request_that_runs_is_answered_before_the_end(api_copy):
         ("unix:{tmp}/socket", "unix:{tmp}/socket", "unix:{tmp}/socket"),
     ],
 )
-def test_where_it_can_listen(api_conninfo, tmp_path, host, named, url):
+def test_server_listens_on_every_kind_of_host_and_names_one_in_use(
+    api_conninfo, tmp_path, host, named, url
+):
     environment = {"DATABASE_URL": url_of(api_conninfo)}
     host = host.format(tmp=tmp_path)
     with serving(host=host, **environment) as (_, port, log):
@@ -212,7 +210,7 @@ def test_where_it_can_listen(api_conninfo, tmp_path, host, named, url):
         ("x" * 64, ""),
     ],
 )
-def test_where_it_cannot_listen_it_says_why(tmp_path, host, reason):
+def test_server_says_why_it_cannot_listen(tmp_path, host, reason):
     (tmp_path / "file").touch()
     host = host.format(tmp=tmp_path)
     with pytest.raises(BadSetting, match=f"^Cannot listen on {host}.*: {reason}"):
@@ -220,13 +218,13 @@ def test_where_it_cannot_listen_it_says_why(tmp_path, host, reason):
     assert (tmp_path / "file").is_file()
 
 
-def test_a_socket_file_that_a_server_left_is_no_obstacle(tmp_path):
+def test_stale_socket_file_is_replaced(tmp_path):
     for _ in range(2):
         listener, _ = listen(f"unix:{tmp_path}/socket", 8000)
         listener.close()
 
 
-def test_without_a_token_only_what_is_open_answers(api_conninfo):
+def test_without_a_token_only_open_endpoints_answer(api_conninfo):
     with serving(DATABASE_URL=url_of(api_conninfo), DASHBOARD_TOKEN="") as (_, port, log):
         assert [ask(port, path)[0] for path in (DAILY, "/v1/runs", SUMMARY, "/ready")] == [
             503, 503, 200, 200
@@ -234,7 +232,7 @@ def test_without_a_token_only_what_is_open_answers(api_conninfo):
         assert "DASHBOARD_TOKEN is not set" in log.read_text()
 
 
-def test_without_a_database_url_the_embedded_one_serves(tmp_path):
+def test_without_a_database_url_the_embedded_database_serves(tmp_path):
     environment = {"DATABASE_URL": "", "DASHBOARD_TOKEN": TOKEN, "ROLLUP_HOME": str(tmp_path)}
     with serving(tmp_path / "log", **environment) as (process, port, _):
         body = json.loads(ask(port, DAILY)[2])
@@ -254,7 +252,7 @@ def test_without_a_database_url_the_embedded_one_serves(tmp_path):
         ({"CORS_ORIGINS": "dash.example.com"}, "Error: CORS_ORIGINS: 'dash.example.com' is not"),
     ],
 )
-def test_a_bad_setting_is_told_before_anything_starts(environment, message):
+def test_bad_setting_is_reported_before_anything_starts(environment, message):
     environment = os.environ | {"DATABASE_URL": "postgresql:///x"} | environment
     command = [sys.executable, str(ROOT / "cli.py"), "serve", "--port", str(free_port())]
     outcome = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)

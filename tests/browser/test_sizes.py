@@ -38,7 +38,7 @@ def number(text):
     return int(text.replace(",", ""))
 
 
-def test_names_beyond_the_top_are_one_row_and_in_the_file(visit, serve, copy):
+def test_names_beyond_the_top_are_one_row_and_in_the_csv(visit, serve, copy):
     copy.execute(
         """
         insert into analytics.daily_metric_rollups
@@ -177,7 +177,7 @@ def hostile(visit, site):
     return open
 
 
-def test_every_view_has_a_bound(hostile):
+def test_every_view_limits_what_it_draws(hostile):
     for view in ("overview", "ingestion", "funnel?funnel=long"):
         page = hostile(view)
         assert 300 < nodes(page) < MOST_NODES, view
@@ -214,7 +214,7 @@ def test_many_experiments_can_be_searched_and_many_variants_add_up(hostile):
     assert 300 < nodes(page) < MOST_NODES and not page.is_wider_than_the_screen()
 
 
-def test_funnel_of_many_variants_says_where_the_rest_is(hostile):
+def test_funnel_of_many_variants_counts_the_rest(hostile):
     page = hostile("funnel?funnel=long&experiment=large")
     text = page.text()
     assert "8 of 500 variants" in text and "50 of 300 steps" in text

@@ -54,7 +54,7 @@ def test_window_without_rows(visit, serve, demo_conninfo):
     assert "the next run completes it" in page.text()
 
 
-def test_failed_run_says_whose_numbers_are_shown(visit, serve, copy):
+def test_notice_of_a_failed_run_says_whose_numbers_are_shown(visit, serve, copy):
     # The daily job logged its rows, the funnel job was killed after it wrote them. The Node worker
     # failed before our first run, and of another system's job the page says nothing.
     copy.execute(
@@ -95,7 +95,7 @@ def test_failed_run_says_whose_numbers_are_shown(visit, serve, copy):
     assert "owned" not in page.page.title()
 
 
-def test_hostile_names_come_out_as_text(visit, serve, copy):
+def test_hostile_names_are_shown_as_text(visit, serve, copy):
     day = "2026-11-23"
     for nth, name in enumerate(HOSTILE):
         copy.execute(
@@ -154,7 +154,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize(("answer", "console", "said"), FAULTS.values(), ids=FAULTS)
-def test_error_names_who_failed_and_can_be_tried_again(visit, site, answer, console, said):
+def test_error_says_who_failed_and_offers_a_retry(visit, site, answer, console, said):
     page = visit(site, "#/ingestion", expected=console)
     if answer:
         page.page.route("**/v1/metrics/**", lambda route: (
@@ -176,7 +176,7 @@ def test_error_names_who_failed_and_can_be_tried_again(visit, site, answer, cons
     page.page.wait_for_selector(".uplot")
 
 
-def test_error_outside_the_view_is_the_page_s_own(visit, site):
+def test_error_outside_the_view_is_reported_as_the_page_s(visit, site):
     page = visit(site, "#/ingestion", expected="broken")
     page.page.evaluate("void (URL.createObjectURL = () => { throw new RangeError('broken') })")
     for _ in range(2):
@@ -217,7 +217,7 @@ def test_link_that_cannot_be_honoured_says_what_is_shown_instead(visit, site):
     expect(page.page.locator(".notice.link")).to_have_count(0)
 
 
-def test_age_grows_while_the_tab_is_open(visit, site):
+def test_age_of_the_data_grows_in_an_open_tab(visit, site):
     page = visit(site)
     page.page.clock.install()
     page.page.reload()
@@ -233,7 +233,7 @@ def test_age_grows_while_the_tab_is_open(visit, site):
     assert page.axe() == []
 
 
-def test_api_that_knows_no_from_and_to_gives_no_comparison(visit, site):
+def test_api_without_from_and_to_gives_no_comparison(visit, site):
     page = visit(site, token=None, expected="400")
     body = {"error": "Invalid request", "message": "no"}
     page.page.route(
