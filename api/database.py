@@ -1,4 +1,4 @@
-"""The pool of connections, and how a request's statements run on one of them."""
+"""The connection pool, and how the statements of a request run on a connection."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -46,7 +46,7 @@ class TooSlow(Unavailable):
 
 
 class Database:
-    """A pool of connections, opened when first needed and again after the server was away.
+    """A connection pool. It opens on first use, and again after an outage of the server.
 
     All statements of a request are sent as one message, with their values bound by psycopg: one
     round trip and one transaction, so `set local` applies to all of them. Nothing depends on the
@@ -65,14 +65,14 @@ class Database:
             min_size=0,
             max_size=settings.pool_size,
             timeout=settings.pool_timeout_s,
-            # Short, because the time between attempts doubles until it is over.
+            # Short, because psycopg doubles the pause between attempts until this is over.
             reconnect_timeout=PAUSE_S,
             open=False,
             name="api",
         )
         self.preamble = (
-            # Or functions and operators of `public`, which the app's role may own, would run as
-            # the API's role. pg_temp is named because it would come first otherwise.
+            # Otherwise functions and operators in `public`, which the app's role may own, would run
+            # as the API's role. pg_temp is named because it would come first otherwise.
             "set local search_path = pg_catalog, pg_temp;\n"
             f"set local statement_timeout = {int(settings.statement_timeout_s * 1000)};\n"
             "set local extra_float_digits = 1;\n"
@@ -94,8 +94,7 @@ class Database:
             except psycopg.errors.QueryCanceled:
                 raise
             except LOST:
-                # The server was restarted, or closed an idle connection. The others may be dead
-                # too.
+                # The server restarted or closed an idle connection. Others may be dead too.
                 self.pool.check()
             return self._rows(message, values)
 
@@ -149,7 +148,7 @@ class Database:
     @contextmanager
     def _connection(self) -> Iterator[psycopg.Connection]:
         self.pool.open()
-        # While the server is away, only one request a second waits for it.
+        # During an outage only one request per second waits for the server.
         if time.monotonic() < self._away_until and not self.pool.get_stats()["pool_available"]:
             raise Unavailable("The database is away.")
         try:

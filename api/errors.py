@@ -1,4 +1,4 @@
-"""Every error leaves as {"error": "<title>", "message": "<what to do>"}."""
+"""Every error is sent as {"error": "<title>", "message": "<what to do>"}."""
 
 import logging
 from typing import ClassVar

@@ -1,4 +1,4 @@
-"""Whether the process is alive, and whether it can answer."""
+"""Liveness and readiness."""
 
 from datetime import datetime
 from typing import Any
@@ -18,7 +18,7 @@ def health() -> Response:
 
 @blueprint.get("/ready")
 def ready() -> Response:
-    """Return 503 while the database is away, but not for old numbers, which can be shown."""
+    """Return 503 while the database is away. Old numbers are no error: they can be shown."""
     now = current_app.extensions["now"]()
     queries = current_app.extensions["queries"]
     statements = [queries[f"job_{job}"] for job in JOBS]

@@ -1,4 +1,4 @@
-"""The API's SQL: the files of `sql/`, which are Jinja templates with the macros of `macros.sql`."""
+"""The API's SQL: Jinja templates in `sql/`, with the macros of `macros.sql`."""
 
 from pathlib import Path
 
@@ -9,20 +9,20 @@ from dbt_project.window import JOBS, ROLLUPS
 
 FOLDER = Path(__file__).with_name("sql")
 
-# The tables of each job, its rollup first, with the column that tells which rows were written last.
+# The tables of each job, its rollup first. The last rows by this column were written last.
 TABLES: dict[str, dict[str, str | None]] = {
     "daily": {"daily_metric_rollups": "day"},
     "experiment": {"experiment_metric_rollups": "day", "experiment_catalog": "computed_at"},
     "funnel": {"funnel_rollups": "day", "funnel_steps": None},
 }
-# What a job is called in the run log: by this project, and by the Node worker before it.
+# The names of each job in the run log: ours, and those of the Node worker.
 NAMES = {job: [job, *sorted({f"{job}_rollup", f"{job}_rollups", ROLLUPS[job]})] for job in JOBS}
 
 
 def environment(schema: str) -> Environment:
     """Return the templates' environment, with `analytics` for the quoted name of `schema`."""
     templates = Environment(loader=FileSystemLoader(FOLDER), undefined=StrictUndefined)
-    # psycopg looks for values behind every %.
+    # psycopg reads % as the start of a placeholder.
     templates.globals["analytics"] = sql.Identifier(schema).as_string().replace("%", "%%")
     templates.globals["job_names"] = NAMES
     macros = templates.get_template("macros.sql").module

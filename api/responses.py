@@ -1,4 +1,4 @@
-"""Turns a request for metrics into a response: JSON or CSV, or 304 without a body."""
+"""Responses to requests for metrics: JSON, CSV, or 304 without a body."""
 
 import hashlib
 import json
@@ -11,7 +11,7 @@ from flask import Response, current_app, request
 from api import csv_export
 from api.database import Row
 
-# Part of every ETag: raise it when the shape of a response changes.
+# Part of every ETag. Raise it when a response changes its shape.
 SHAPE = "1"
 
 
@@ -41,7 +41,7 @@ def respond(
     with_no_data: bool = True,
     as_csv: bool = False,
 ) -> Response:
-    """Return the endpoint's response with the keys of `head` first, 304 if the client has it."""
+    """Return the response, with the keys of `head` first; 304 if the client already has it."""
     database = current_app.extensions["database"]
     queries = current_app.extensions["queries"]
     states = [queries[f"job_{job}"] for job in endpoint.jobs]
@@ -60,8 +60,7 @@ def respond(
     known = [rows[0][1] for rows in about if rows and rows[0][1]]
     head = {
         "generated_at": head["generated_at"],
-        # Of several jobs the one that lags behind says how fresh the response is. No clock of the
-        # database makes it fresher than now.
+        # The job that lags behind counts. Clocks differ: nothing is fresher than now.
         "data_as_of": min([*known, head["generated_at"]]) if known else None,
         **head,
     }
@@ -72,14 +71,14 @@ def respond(
 
 
 def with_items(head: Mapping[str, Any], key: str, items: Iterable[str]) -> Response:
-    """Return `head` as JSON, followed by a list of what PostgreSQL has made JSON already."""
+    """Return `head` as JSON, followed by a list of items that are JSON already."""
     text = json.dumps(head, separators=(",", ":"))
     body = f'{text[:-1]},"{key}":[{",".join(items)}]}}'
     return Response(body, mimetype="application/json")
 
 
 def _tag(about: Sequence[list[Row]], asked: tuple[Any, ...]) -> str | None:
-    """Return what tells two responses apart; None where nothing says when rows were written."""
+    """Return the ETag, or None if it is unknown when the rows were written."""
     versions = [rows[0][0] for rows in about if rows and rows[0][0]]
     if len(versions) < len(about):
         return None

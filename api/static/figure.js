@@ -1,4 +1,4 @@
-/** Cards: a title, a picture or a table, and everything as a file. */
+/** Cards: a title, a picture or a table, and a CSV file. */
 
 import { swatch } from "./chart.js";
 import { download } from "./csv.js";
@@ -56,7 +56,7 @@ export function legend(entries) {
     swatch(entry.color), name(entry.label, 28), entry.control && el("span", { class: "tag" }, "control"))));
 }
 
-/** Says that a picture leaves something out; null when it does not. */
+/** How much of all a picture shows; null if everything. */
 export function partly(shown, all, one, which) {
   return shown < all ? ` The picture shows ${count(shown)} of ${plural(all, one)}: ${which}. The CSV has all of them.` : null;
 }

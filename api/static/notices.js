@@ -1,11 +1,11 @@
-/** How fresh the numbers are, and what the last runs and the link have to say. */
+/** How fresh the numbers are, and notices about the last runs and the link. */
 
 import { el, name } from "./dom.js";
 import { age, cut, list, time, words } from "./format.js";
 import { WINDOWS } from "./state.js";
 
-// Runs are daily; two hours more are a run that starts late and takes its time.
-export const OVERDUE_S = 26 * 3600;
+// Runs are daily, and may start late or be slow: two hours more.
+const OVERDUE_S = 26 * 3600;
 const STALE_TAB_MS = 3600 * 1000;
 
 /**
@@ -40,7 +40,7 @@ export function overdue(ready, runs) {
 
 const secondsBetween = (from, to) => (new Date(to) - new Date(from)) / 1000;
 
-/** The latest run of each job that the API knows; other systems may log theirs beside them. @param {Array} runs newest first */
+/** The latest run of each job that the API knows; the log may have jobs of other systems. @param {Array} runs newest first */
 function latest(runs, ready) {
   const known = ready?.jobs.map((job) => job.job_name);
   const of = new Map();
@@ -49,8 +49,8 @@ function latest(runs, ready) {
 }
 
 /**
- * What a failed run means for the numbers on the page. A test may fail when the rows are in place, and a
- * killed run logs no rows even if it wrote some: these are newer than its start.
+ * What a failed run means for the numbers on the page. Tests may fail after the rows were written. A
+ * killed run logs no rows; if it wrote some, they are newer than its start.
  */
 function outcome(run, ready) {
   const { computed_at: computed } = ready?.jobs.find((job) => job.job_name === run.job_name) ?? {};
@@ -58,7 +58,7 @@ function outcome(run, ready) {
     return "It failed after it wrote its rows: the numbers are those of this run, newer than the moment of “Data as of”. "
       + "Read what it said before you rely on them.";
   }
-  // Only the latest day's rows say when they were written.
+  // The API has the time of writing only for the latest day.
   const reported = run.dbt_invocation_id || run.window_end?.slice(0, 10) > ready?.generated_at.slice(0, 10);
   if (run.rows_written === 0 && reported) return "It wrote no rows: the numbers are those of the last run that did.";
   return "It is not known whether it wrote its rows.";
@@ -74,7 +74,7 @@ export function failures(runs, ready) {
   }));
 }
 
-/** Jobs at work; a run that another one followed is dead, and one of yesterday most likely. */
+/** Jobs that are running. A run that another one followed is dead, and an old one most likely. */
 export function running(runs, ready) {
   const all = latest(runs, ready).filter((run) => run.status === "RUNNING");
   const dead = (run) => secondsBetween(run.started_at, ready?.generated_at) > OVERDUE_S;
@@ -85,7 +85,7 @@ export function running(runs, ready) {
   });
 }
 
-/** What the link asks for and the page does not have, each with what it shows instead. */
+/** What the link asks for and the page does not have, and what it shows instead. */
 export function unknown(state) {
   return state.unknown.slice(0, 5).map(([key, value]) => {
     if (key === "view") return ["There is no view ", name(value), `. Shown: ${words(state.view)}.`];

@@ -1,4 +1,4 @@
-/** What is shown lives in the hash, so that a view can be shared. The token never does. */
+/** The state of the page is in the hash, so that a view can be shared; the token is not. */
 
 export const VIEWS = ["overview", "experiments", "funnel", "ingestion"];
 export const WINDOWS = [7, 14, 30, 90];

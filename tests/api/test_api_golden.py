@@ -1,4 +1,4 @@
-"""Whole answers, written by hand from the events in `handful.pgsql`, through a real run."""
+"""Whole responses on the events of `handful.pgsql`, against files written by hand."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""ETag, HEAD, gzip, X-Request-ID, CORS, the log: what HTTP offers, and what it must not tell."""
+"""ETag, HEAD, gzip, X-Request-ID, CORS and the access log."""
 
 import gzip
 import io
@@ -77,7 +77,7 @@ def test_new_rows_change_the_etags_of_their_endpoints(api_client, api_copy, chan
     assert {path.split("/")[-1] for path in METRICS if before[path] != after[path]} == changed
 
 
-# The Node worker's names for jobs end with _rollup, and it logged no as_of.
+# The Node worker's jobs are called *_rollup; it logged no as_of.
 RUNS = [
     ("daily", "SUCCESS", "2026-11-23 09:00Z", "2026-11-23 08:00Z"),
     ("daily_rollup", "SUCCESS", "2026-11-23 10:00Z", "2026-11-23 09:02:03.004Z"),
@@ -103,7 +103,7 @@ def test_data_as_of_is_of_the_last_successful_run_and_never_in_the_future(
     )
     client = api_client(api_copy.info.dsn)
     daily, funnels = "2026-11-23T09:02:03.004Z", "2026-11-23T13:00:00.000Z"
-    # Two jobs are behind the summary; the one that lags behind says how fresh it is.
+    # Of the two jobs behind the summary the older one counts.
     expected = dict(zip(METRICS, [daily, experiments, funnels, daily], strict=True))
     assert {path: fetch(client, path).json["data_as_of"] for path in METRICS} == expected
     jobs = fetch(client, "/ready").json["jobs"]

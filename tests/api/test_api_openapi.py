@@ -1,4 +1,4 @@
-"""The hand-written description against the routes and the answers."""
+"""The OpenAPI description, compared with the routes and the responses."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""A database that goes away, comes back, or takes too long."""
+"""Outages of the database, and slow queries."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +17,7 @@ def client(api_client, api_copy):
 
 @pytest.fixture
 def kill(maintenance, api_copy):
-    """End every connection of the API to the test's database."""
+    """Terminate the API's connections to the test's database."""
 
     def kill():
         maintenance.execute(
@@ -31,7 +31,7 @@ def kill(maintenance, api_copy):
 
 @pytest.fixture
 def away(maintenance, api_copy, kill):
-    """Shut the API out, or let it in again."""
+    """Refuse connections to the test's database, or allow them again."""
 
     def set_away(is_away):
         maintenance.execute(

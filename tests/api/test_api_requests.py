@@ -1,4 +1,4 @@
-"""What a request may say, and the one shape in which it is told that it may not."""
+"""Parameters, tokens, paths and methods: what is accepted, and the shape of the errors."""
 
 import pytest
 from api_helpers import fetch, is_error

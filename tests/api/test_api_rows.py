@@ -1,4 +1,4 @@
-"""Rows that no demo has: strange names, strange numbers, tables and jobs that are missing."""
+"""Unusual rows and names, missing and foreign tables, CSV, and the reader's role."""
 
 import csv
 import io
@@ -209,7 +209,7 @@ FOREIGN = "Another system made these tables in schema analytics: "
 def test_foreign_and_lost_tables_are_an_error(client, api_copy, change, paths, said):
     api_copy.execute(f"set search_path to analytics; {change}")
     for path in (*paths, *(f"{path}?format=csv" for path in paths if path != PATHS[3])):
-        if "steps" in change and "csv" in path:  # which has no steps
+        if "steps" in change and "csv" in path:  # the CSV does not read the steps
             continue
         response = fetch(client, path)
         assert is_error(response, 503, "Service Unavailable") and said in response.json["message"]
@@ -343,7 +343,7 @@ def test_read_access_to_the_analytics_schema_is_enough(api_client, api_copy, mai
         assert fetch(client, "/ready").json["jobs"][0]["data_as_of"]
         assert fetch(client, "/v1/runs").json["runs"]
         api_copy.execute(sql.SQL("revoke usage on schema analytics from {}").format(name))
-        # Not to be taken for a database without a run, at the first request nor later.
+        # An error, not "no run yet", on the first request and on later ones.
         for one in (client, api_client(conninfo)):
             response = fetch(one, PATHS[0])
             assert is_error(response, 503, "Service Unavailable")

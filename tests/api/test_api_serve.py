@@ -1,4 +1,4 @@
-"""`python cli.py serve`, asked by a real client over real sockets."""
+"""`python cli.py serve` with real clients over real sockets."""
 
 import gzip
 import http.client
@@ -28,7 +28,7 @@ GOLDEN = Path(__file__).with_name("golden")
 
 
 def raw(port, request):
-    """Send bytes; return status line, headers and body of what comes back."""
+    """Send bytes; return the status line, the headers and the body of the response."""
     with socket.create_connection(("127.0.0.1", port), timeout=10) as conn:
         conn.sendall(request)
         response = b"".join(iter(lambda: conn.recv(65536), b"")).decode()
@@ -110,7 +110,7 @@ def test_server_log_is_json_lines_without_the_token(api_conninfo):
 
 @pytest.fixture
 def large(api_copy):
-    """A database whose answer of a day is 8 MB as JSON, and 16 MB as CSV."""
+    """A database with a day of 8 MB as JSON and 16 MB as CSV."""
     api_copy.execute("""
         insert into analytics.daily_metric_rollups
             (day, metric_name, dimension_key, value, dimensions, is_final, computed_at)
@@ -123,7 +123,7 @@ def large(api_copy):
 
 
 def ask_and_wait(port, path):
-    """Send a request, take nothing of the response; return the socket."""
+    """Send a request without reading the response; return the socket."""
     sock = socket.socket()
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
     sock.connect(("127.0.0.1", port))
@@ -140,11 +140,11 @@ def test_slow_reader_delays_nobody_and_gets_everything(large, form):
     idle = "select count(*) = 0 from pg_stat_activity where state like 'idle in transaction%'"
     with serving(**environment, API_THREADS="2") as (process, port, _), ExitStack() as stack:
         late = [stack.enter_context(ask_and_wait(port, path)) for _ in range(3)]
-        # The response waits with the server, and neither a thread nor the database with it.
+        # The server buffers the responses; no thread and no connection waits for the clients.
         wait_for(lambda: select.select(late, [], [], 0)[0] == late)
         assert ask(port, SUMMARY)[0] == 200
         wait_for(lambda: large.execute(idle).fetchone()[0])
-        process.terminate()  # which waits for who reads
+        process.terminate()  # waits for clients that still read
         bodies = [b"".join(iter(partial(sock.recv, 1 << 20), b"")) for sock in late]
         assert process.wait(30) == 0
     full = 4000 * 2000 * (2 if form == "csv" else 1)
@@ -187,7 +187,7 @@ def test_server_listens_on_every_kind_of_host_and_names_one_in_use(
     with serving(host=host, **environment) as (_, port, log):
         places = {"port": port, "tmp": tmp_path}
         assert f"Serving on {url.format(**places)}\n" in log.read_text()
-        # A second server finds the place taken, and does not say that it serves.
+        # A second server finds the address in use, and does not print that it serves.
         command = [sys.executable, str(ROOT / "cli.py"), "serve", "--host", host]
         second = subprocess.run(
             [*command, "--port", str(port)],

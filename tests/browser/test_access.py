@@ -1,4 +1,4 @@
-"""The token, the keyboard, and what is there without either."""
+"""The token, the keyboard and the history."""
 
 import re
 
@@ -20,7 +20,7 @@ def test_summary_is_open_and_a_wrong_token_can_be_tried_again(visit, site):
     assert page.page.evaluate(STORED) is None
     assert page.axe() == []
 
-    page.page.keyboard.type(TOKEN)  # what was wrong is selected, so typing replaces it
+    page.page.keyboard.type(TOKEN)  # replaces the wrong token, which is selected
     page.page.keyboard.press("Enter")
     page.page.wait_for_selector(".uplot")
     assert page.page.evaluate(STORED) == TOKEN

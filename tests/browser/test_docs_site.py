@@ -1,4 +1,4 @@
-"""The documentation's page in a browser that may fetch nothing else."""
+"""The documentation of the models, opened in Chromium."""
 
 import pytest
 import tables

@@ -1,4 +1,4 @@
-"""What the page computes is what SQL says, and its arithmetic holds at the edges."""
+"""What the page computes, compared with SQL; arithmetic at the edges."""
 
 import csv
 import io

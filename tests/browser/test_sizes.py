@@ -1,4 +1,4 @@
-"""The page stays small whatever it is sent, and its files have what it leaves out."""
+"""The page limits what it draws, and its CSV files have everything."""
 
 import csv
 import io
@@ -75,7 +75,7 @@ def test_names_beyond_the_top_are_one_row_and_in_the_csv(visit, serve, copy):
 
 
 def named(kind, n):
-    """Every thousandth name has 5,000 letters and more."""
+    """One name in a thousand has over 5,000 letters."""
     return f"{kind} {n}" + (n % 1000 == 7) * f" {LONG}"
 
 
@@ -158,7 +158,7 @@ ANSWERS = {"experiments": experiments, "funnels": funnels, "daily": daily, "summ
 
 @pytest.fixture
 def hostile(visit, site):
-    """A page whose API sends more of everything than anyone should have."""
+    """A page whose API sends far too much of everything."""
     page = visit(site, viewport=PHONE)
     bodies = {f"/v1/metrics/{name}": json.dumps(make()) for name, make in ANSWERS.items()}
     bodies["/v1/runs"] = json.dumps(runs())

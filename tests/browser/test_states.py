@@ -1,4 +1,4 @@
-"""What the page says when there is nothing, something went wrong, or a name is hostile."""
+"""Empty states, notices, errors and hostile names."""
 
 import csv
 import io
@@ -183,7 +183,7 @@ def test_error_outside_the_view_is_reported_as_the_page_s(visit, site):
         page.page.get_by_role("button", name="CSV: Latest runs").click()
     assert page.page.locator(".notice.bad").all_inner_texts() == [page.text("#fault")]
     assert "This page failed" in page.text("#fault") and "broken" in page.text("#fault")
-    page.problems.remove("broken")  # twice: as an uncaught error it comes this way too
+    page.problems.remove("broken")  # twice: it is reported as an uncaught error too
     page.problems.remove("broken")
 
 
@@ -225,7 +225,7 @@ def test_age_of_the_data_grows_in_an_open_tab(visit, site):
     assert page.text("#freshness").endswith("just now")
     page.page.clock.run_for(5 * 60_000)
     assert page.text("#freshness").endswith("5 min ago")
-    # A sleeping computer runs no timers.
+    # No timer runs while the computer sleeps.
     page.page.clock.set_system_time(page.page.evaluate("Date.now()") / 1000 + 72 * 3600)
     page.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
     assert page.text(".old") == "3 days ago, out of date"

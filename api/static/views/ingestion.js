@@ -1,4 +1,4 @@
-/** What came in: events by name, how late they came, and how the runs went. */
+/** Events by name, ingestion lag and the latest runs. */
 
 import * as api from "../api.js";
 import { color, lineChart, stackedBars } from "../chart.js";
