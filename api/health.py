@@ -3,8 +3,9 @@
 from datetime import datetime
 from typing import Any
 
-from flask import Blueprint, Response, current_app, jsonify
+from flask import Blueprint, Response, current_app, jsonify, request
 
+from api import parameters
 from api.database import Row
 from dbt_project.window import JOBS, iso
 
@@ -13,12 +14,14 @@ blueprint = Blueprint("health", __name__)
 
 @blueprint.get("/health")
 def health() -> Response:
+    parameters.check_names(request.args)
     return _uncached(jsonify(ok=True))
 
 
 @blueprint.get("/ready")
 def ready() -> Response:
     """Return 503 while the database is away. Old numbers are no error: they can be shown."""
+    parameters.check_names(request.args)
     now = current_app.extensions["now"]()
     queries = current_app.extensions["queries"]
     statements = [queries[f"job_{job}"] for job in JOBS]

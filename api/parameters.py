@@ -19,6 +19,14 @@ FIRST_DAY, LAST_DAY = date(1970, 1, 1), date(9998, 12, 31)
 Args = MultiDict[str, str]
 
 
+def check_names(args: Args, *known: str) -> None:
+    """Raise InvalidRequest for a parameter other than `known`, which would have no effect."""
+    for name in args:
+        if name not in known:
+            takes = f"only {', '.join(known)}" if known else "no parameters"
+            raise InvalidRequest(f"Unknown parameter {name[:80]!r}: this endpoint takes {takes}.")
+
+
 def window_days(args: Args) -> int:
     return _whole(args, "window_days", DEFAULT_DAYS, MAX_DAYS)
 
