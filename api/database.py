@@ -171,13 +171,13 @@ class Database:
             self.pool.putconn(conn)
 
     def _check(self, conn: psycopg.Connection) -> None:
-        """Raise DatabaseError if another system made the tables, as a run would.
+        """Raise DatabaseError if another system made the tables, as a run does.
 
-        Not every difference ends in an error of SQL: a day with a time of day only looks different.
+        Not every difference is an error in SQL: a `day` of type timestamp only prints differently.
         """
         with conn.transaction():
             conn.execute(self.preamble)
-            preflight.check_schema(conn, self.schema)
+            preflight.check_schema(conn, self.schema, writes=False)
         self._checked = True
 
 
