@@ -11,6 +11,7 @@ from tables import TABLES
 from api import queries, responses
 from dbt_project import ROOT, run_log, runner
 from dbt_project.database import dbt_environment
+from dbt_project.window import JOBS
 
 PROJECT = "analytics_rollups"
 DASHBOARD_READS = ("api_daily", "api_experiments", "api_funnels", "api_summary", "api_runs")
@@ -95,7 +96,7 @@ def test_exposures_read_what_the_endpoints_read(manifest):
     reads = {
         f"api_{endpoint.name}": tables(
             *endpoint.statements,
-            *(f"version_{job}" for job in endpoint.jobs),
+            *(f"job_{job}" for job in endpoint.jobs),
             *(name for name in statements if name == f"{endpoint.name}.csv"),
         )
         for endpoint in (
@@ -105,7 +106,7 @@ def test_exposures_read_what_the_endpoints_read(manifest):
             responses.SUMMARY,
         )
     }
-    reads |= {"api_runs": tables("runs"), "api_ready": tables("ready")}
+    reads |= {"api_runs": tables("runs"), "api_ready": tables(*(f"job_{job}" for job in JOBS))}
     reads["dashboard"] = set().union(*(reads[name] for name in DASHBOARD_READS))
 
     known = {**manifest.nodes, **manifest.sources}
