@@ -8,7 +8,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from api_helpers import NOW, TOKEN, fetch, serving, url_of
+from api_helpers import NOW, TOKEN, fetch, serving
+from tables import url_of
 
 from api import create_app
 from api.settings import Settings

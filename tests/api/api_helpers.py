@@ -11,9 +11,6 @@ import time
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import quote, urlencode
-
-from psycopg.conninfo import conninfo_to_dict
 
 from dbt_project import ROOT
 
@@ -86,10 +83,6 @@ def free_port():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         return taken.getsockname()[1]
-
-
-def url_of(conninfo):
-    return "postgresql://?" + urlencode(conninfo_to_dict(conninfo), quote_via=quote)
 
 
 def is_error(response, status, title):

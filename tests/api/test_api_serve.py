@@ -17,7 +17,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from api_helpers import TOKEN, ask, exact, free_port, serving, url_of, wait_for
+from api_helpers import TOKEN, ask, exact, free_port, serving, wait_for
+from tables import url_of
 
 from api.serve import listen
 from api.settings import BadSetting

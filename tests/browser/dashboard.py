@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
+from api_helpers import TOKEN
 from axe_playwright_python.base import AXE_FILE_PATH
 from playwright.sync_api import Browser, ConsoleMessage, Request
 from werkzeug.serving import WSGIRequestHandler, make_server
@@ -15,7 +16,6 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 from api import create_app
 from api.settings import Settings
 
-TOKEN = "s3cret-té"
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 AXE = AXE_FILE_PATH.read_text()
 DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 360, "height": 740}

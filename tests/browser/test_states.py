@@ -6,7 +6,7 @@ import re
 from datetime import timedelta
 
 import pytest
-from dashboard import NOW, PHONE
+from dashboard import NOW, PHONE, TOKEN
 from playwright.sync_api import expect
 
 BAD_NAME = "<img src=x onerror=\"document.title='owned'\">"
@@ -239,7 +239,7 @@ def test_api_without_from_and_to_gives_no_comparison(visit, site):
     page.page.route(
         "**/v1/metrics/daily?from=*", lambda route: route.fulfill(status=400, json=body)
     )
-    page.page.evaluate("sessionStorage.setItem('dashboard-token', 's3cret-té')")
+    page.page.evaluate(f"sessionStorage.setItem('dashboard-token', '{TOKEN}')")
     page.page.get_by_role("button", name="Refresh").click()
     page.page.wait_for_selector(".uplot")
     assert page.page.locator(".change", has_text="No comparison").count() == 6
