@@ -3,7 +3,7 @@
 import * as api from "../api.js";
 import { color, lineChart } from "../chart.js";
 import { el, fill, name } from "../dom.js";
-import { figure, partly } from "../figure.js";
+import { figure, partly, pending } from "../figure.js";
 import { count, date, decimal, percent, plural, tick } from "../format.js";
 import { MOST, first, reason, sum, unique } from "../numbers.js";
 import { hashWith } from "../state.js";
@@ -143,7 +143,6 @@ function card({ metric, title, label: called = metric, horizon, write, tick: tic
       point?.is_final === false ? reason(day, horizon, data.data_as_of, data.generated_at) : "final",
     ]);
   }).reverse();
-  const open = unique(series.flatMap((row) => row.reasons.filter(Boolean)));
   return figure({
     title,
     file: `${one.experiment_id}_${metric}_${days[0]}_${days[days.length - 1]}`,
@@ -155,10 +154,8 @@ function card({ metric, title, label: called = metric, horizon, write, tick: tic
     rows,
     key: drawn,
     note: [help, partly(drawn.length, variants.length, "variant", "the control first, then the largest"),
-      open.length ? el("span", { class: "pending" }, ` Dashed: ${dashed(open)}.`) : null],
+      pending(series.flatMap((row) => row.reasons), "Dashed")],
     summary: `${plural(variants.length, "variant")} over ${days.length} days.`,
     draw: (host) => lineChart(host, { days, series, format: write, tick: ticks, zero }),
   });
 }
-
-const dashed = (reasons) => (reasons.length > 2 ? `${reasons[0]}; … ${reasons[reasons.length - 1]}` : reasons.join("; "));
