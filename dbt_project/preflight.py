@@ -137,16 +137,16 @@ class Columns:
     key: tuple[str, ...]
 
 
-def check_schema(conn: psycopg.Connection, analytics: str) -> None:
+def check_schema(conn: psycopg.Connection, analytics: str, *, writes: bool = True) -> None:
     """Raise DatabaseError when a table has one of our names, but another system made it.
 
     dbt would take it for its own, and fail on a column that it does not write, or go on without
-    the unique index and duplicate rows.
+    the unique index and duplicate rows. Without `writes` only what a reader needs counts.
     """
     found = [
         one_line(f"{table} ({'; '.join(problems[:2])}{' …' if problems[2:] else ''})")
         for table, columns in {**_models(), "rollup_runs": _run_log()}.items()
-        if (problems := _problems(conn, analytics, table, columns))
+        if (problems := _problems(conn, analytics, table, columns, writes))
     ]
     if found:
         raise DatabaseError(
@@ -188,7 +188,9 @@ def _columns(model: dict[str, Any]) -> Columns:
     )
 
 
-def _problems(conn: psycopg.Connection, schema: str, table: str, ours: Columns) -> list[str]:
+def _problems(
+    conn: psycopg.Connection, schema: str, table: str, ours: Columns, writes: bool
+) -> list[str]:
     values = {"schema": schema, "table": table}
     columns = conn.execute(COLUMNS, values).fetchall()
     if not columns:
@@ -203,11 +205,16 @@ def _problems(conn: psycopg.Connection, schema: str, table: str, ours: Columns) 
         *(
             f"column {name} is NOT NULL without a default, and this project does not write it"
             for name, _, must_be_written in columns
-            if must_be_written and name not in ours.filled
+            if writes and must_be_written and name not in ours.filled
         ),
         *(f"there is no column {name}" for name in missing),
     ]
-    if ours.key and not missing and (sorted(ours.key),) not in conn.execute(UNIQUE, values):
+    if (
+        writes
+        and ours.key
+        and not missing
+        and (sorted(ours.key),) not in conn.execute(UNIQUE, values)
+    ):
         problems.append(f"no unique index on ({', '.join(ours.key)})")
     return problems
 

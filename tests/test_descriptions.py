@@ -11,6 +11,7 @@ from tables import TABLES
 from api import queries, responses
 from dbt_project import ROOT, run_log, runner
 from dbt_project.database import dbt_environment
+from dbt_project.window import JOBS
 
 PROJECT = "analytics_rollups"
 
@@ -76,9 +77,9 @@ def test_exposures_list_the_tables_of_their_endpoints(manifest):
     def tables(*names):
         return {table for n in names for table in re.findall(r'"analytics"\.(\w+)', statements[n])}
 
-    reads = {"api_runs": tables("runs"), "api_ready": tables("ready")}
+    reads = {"api_runs": tables("runs"), "api_ready": tables(*(f"job_{job}" for job in JOBS))}
     for one in (responses.DAILY, responses.EXPERIMENTS, responses.FUNNELS, responses.SUMMARY):
-        names = [*one.statements, *(f"version_{job}" for job in one.jobs), f"{one.name}.csv"]
+        names = [*one.statements, *(f"job_{job}" for job in one.jobs), f"{one.name}.csv"]
         reads[f"api_{one.name}"] = tables(*(name for name in names if name in statements))
     reads["dashboard"] = set().union(*reads.values())
 

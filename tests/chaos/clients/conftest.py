@@ -6,7 +6,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from api_helpers import serving, url_of
+from api_helpers import serving
+from tables import url_of
 from wire import TOKEN, Answer, answers, get
 
 ORIGIN = "https://dash.example.com"
