@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -168,6 +169,26 @@ def connect(conninfo: str, *, autocommit: bool = False) -> Connection:
         echo(f"{message} Trying again in {wait} s.", err=True)
         time.sleep(wait)
     raise AssertionError("unreachable")
+
+
+def is_embedded(conn: psycopg.Connection) -> bool:
+    """Return whether `conn` leads to the server of ROLLUP_HOME, even if DATABASE_URL names it."""
+    try:
+        lines = (embedded.folder() / "postgres/postmaster.pid").read_text().splitlines()
+        port, socket = lines[3:5]
+    except (OSError, ValueError):  # it has not run yet, or is just starting
+        return False
+    same_folder = os.path.realpath(conn.info.host) == os.path.realpath(socket)
+    return same_folder and str(conn.info.port) == port
+
+
+def database_name(conn: psycopg.Connection) -> str:
+    """Return which database `conn` leads to, in words that hold no secret."""
+    if not is_embedded(conn):
+        return f"database {conn.info.dbname} at {conn.info.host}:{conn.info.port}"
+    folder = embedded.folder()
+    here = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+    return f"database {conn.info.dbname} of the embedded PostgreSQL in {here}"
 
 
 def dbt_environment(conn: psycopg.Connection) -> dict[str, str]:
