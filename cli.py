@@ -12,7 +12,14 @@ import click
 import psycopg
 
 from dbt_project import preflight, report, run_log, runner, signals
-from dbt_project.database import analytics_schema, connect, database, dbt_environment, source_schema
+from dbt_project.database import (
+    analytics_schema,
+    connect,
+    database,
+    database_name,
+    dbt_environment,
+    source_schema,
+)
 from dbt_project.messages import FAILED, echo, failures
 from dbt_project.window import JOBS, MAX_DAYS, Window, iso, parse_instant, selection
 
@@ -135,8 +142,8 @@ def demo():
 def load(file, into_app):
     """Load the events of FILE, or of standard input if it is -: all of them, or none.
 
-    FILE is CSV (with commas, semicolons, tabs or |), NDJSON or a JSON array, in UTF-8, or with a
-    byte order mark in UTF-16, and may be packed by gzip, bzip2 or xz.
+    FILE is CSV (with commas, semicolons, tabs or |), NDJSON or a JSON array, in UTF-8 or UTF-16,
+    and may be packed by gzip, bzip2 or xz. docs/load.md has the details.
 
     Columns: user (or anonymous_user_id, user_id), event (or event_name), occurred_at (or time,
     timestamp); and where you have them received_at, experiment_map, id, session_id, platform,
@@ -147,16 +154,18 @@ def load(file, into_app):
     from dbt_project.load import check_target, load
 
     with (
-        failures(),
+        failures(stopped="Stopped; no event was loaded."),
         database() as conninfo,
         closing(connect(conninfo)) as conn,
         report.counted("Loading") as advance,
     ):
         check_target(conn, into_app)
-        loaded = load(conn, source_schema(), file, progress=advance)
-    click.echo(
-        f"Loaded {loaded.events:,} events of {loaded.users:,} users,"
-        f" {iso(loaded.first_at)} to {iso(loaded.last_at)}."
+        name, loaded = database_name(conn), load(conn, source_schema(), file, progress=advance)
+    for note in loaded.notes:
+        echo(note, err=True)
+    echo(
+        f"Loaded {loaded.events:,} events of {loaded.users:,} users, {iso(loaded.first_at)} to"
+        f" {iso(loaded.last_at)}, into {name}."
     )
 
 

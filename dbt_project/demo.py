@@ -8,8 +8,10 @@ from random import Random
 
 import psycopg
 from psycopg import sql
+from psycopg.rows import tuple_row
 
 from dbt_project import source
+from dbt_project.database import only_row
 
 DAY = timedelta(days=1)
 WEEKDAYS = (1.3, 1.1, 1.05, 1.0, 0.85, 0.65, 0.75)  # Monday first: good resolutions, then rest
@@ -136,6 +138,19 @@ def experiment_rows(anchor: datetime) -> tuple[list[tuple], list[tuple]]:
         for nth, (variant, name, weight) in enumerate(variants):
             arms.append((f"{test}-{variant}", test, variant, name, nth == 0, weight, "{}", begin))
     return tests, arms
+
+
+def is_made_up(conn: psycopg.Connection, schema: str) -> bool:
+    """Return whether `event_logs` exists and holds the demo's events and no others."""
+    if "event_logs" not in source.existing_source_tables(conn, schema):
+        return False
+    query = """
+        select exists (select from {0}) and not exists (
+            select from {0} where cast(id as text) !~ '^evt_(user|clock)_'
+        )
+    """
+    with conn.cursor(row_factory=tuple_row) as cursor:
+        return only_row(cursor, sql.SQL(query).format(sql.Identifier(schema, "event_logs")))[0]
 
 
 def fill(

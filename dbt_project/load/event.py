@@ -59,7 +59,7 @@ WORDS = {  # in place of pydantic's, by the beginning of its error's type
     "date": "not a time",
     "dict_type": "not a JSON object",
     "json_type": "not a JSON object",
-    "missing": "empty",
+    "missing": "empty or NULL",
     "string_pattern_mismatch": "NUL character",
     "string_type": "not a text",
     "string_unicode": "invalid UTF-8",
@@ -69,8 +69,8 @@ ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)  # json.dumps ma
 VALIDATOR = TypeAdapter(Event)
 
 
-def event_row(record: dict[str, Any], line: int) -> tuple:
-    """Return the values of EVENT_COLUMNS, and the line. Raises ValueError for a bad value.
+def event_row(record: dict[str, Any]) -> tuple:
+    """Return the values of EVENT_COLUMNS. Raises ValueError for a bad value.
 
     The id may be None. Times are texts in UTC, cut to milliseconds.
     """
@@ -97,7 +97,7 @@ def event_row(record: dict[str, Any], line: int) -> tuple:
         *(given("install_id") or user, given("platform", "unknown"), given("app_version")),
         *(event["event"], at, received, sent, properties or "{}", context or "{}"),
         *(given("assignment_version", 0), assignments or "{}", experiments),
-        *(given("schema_version", 1), line),
+        given("schema_version", 1),
     )
 
 
