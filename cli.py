@@ -120,19 +120,21 @@ def dbt(arguments):
 @cli.command()
 def demo():
     """Fill an empty database with a made-up app and run every job on it."""
-    from dbt_project.demo import fill
+    from dbt_project.demo import fill, found
 
     window = Window(datetime.now(UTC), 45)
     with failures(), database(with_dbt=True) as conninfo:
         with closing(connect(conninfo)) as conn, report.counted("Making events") as advance:
-            fill(conn, source_schema(), window.as_of, progress=advance)
+            name, known = database_name(conn), found(conn, source_schema())
+            if not known:
+                fill(conn, source_schema(), window.as_of, progress=advance)
         signals.defer()
         runs = runner.run_jobs(conninfo, window, JOBS)
         with closing(connect(conninfo)) as conn:
             latest = report.latest_days(conn, analytics_schema())
-    echo(f"{latest}\n\n{report.summary_text(window, runs)}")
+    echo("\n\n".join(filter(None, [latest, report.summary_text(window, runs), known])))
     token, python = secrets.token_urlsafe(12), os.path.relpath(sys.executable)
-    click.echo(f"\nTo serve these numbers: DASHBOARD_TOKEN={token} {python} cli.py serve")
+    echo(f"\nTo serve these numbers, in {name}: DASHBOARD_TOKEN={token} {python} cli.py serve")
     sys.exit(0 if all(run.ok for run in runs) else FAILED)
 
 

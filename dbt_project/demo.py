@@ -11,7 +11,8 @@ from psycopg import sql
 from psycopg.rows import tuple_row
 
 from dbt_project import source
-from dbt_project.database import only_row
+from dbt_project.database import database_name, is_embedded, only_row
+from dbt_project.embedded import folder
 
 DAY = timedelta(days=1)
 WEEKDAYS = (1.3, 1.1, 1.05, 1.0, 0.85, 0.65, 0.75)  # Monday first: good resolutions, then rest
@@ -140,17 +141,24 @@ def experiment_rows(anchor: datetime) -> tuple[list[tuple], list[tuple]]:
     return tests, arms
 
 
-def is_made_up(conn: psycopg.Connection, schema: str) -> bool:
-    """Return whether `event_logs` exists and holds the demo's events and no others."""
+def found(conn: psycopg.Connection, schema: str) -> str:
+    """Return a sentence if `event_logs` holds the demo's events and no others, else ""."""
     if "event_logs" not in source.existing_source_tables(conn, schema):
-        return False
+        return ""
     query = """
-        select exists (select from {0}) and not exists (
-            select from {0} where cast(id as text) !~ '^evt_(user|clock)_'
-        )
+        select count(*), min(received_at), max(received_at) from {0}
+        where not exists (select from {0} where cast(id as text) !~ '^evt_(user|clock)_')
     """
     with conn.cursor(row_factory=tuple_row) as cursor:
-        return only_row(cursor, sql.SQL(query).format(sql.Identifier(schema, "event_logs")))[0]
+        events = sql.SQL(query).format(sql.Identifier(schema, "event_logs"))
+        count, first, last = only_row(cursor, events)
+    again = f"delete {folder()}" if is_embedded(conn) else "name an empty database"
+    if not count:
+        return ""
+    return (
+        f"The made-up app was there already, with {count:,} events received from {first:%Y-%m-%d}"
+        f" to {last:%Y-%m-%d}. To begin again, stop `serve`, {again} and repeat."
+    )
 
 
 def fill(
@@ -176,7 +184,11 @@ def fill(
     anchor = now.replace(hour=0, minute=0, second=0)
     with conn.transaction():
         if existing := source.existing_source_tables(conn, schema):
-            raise source.SourceNotEmpty(existing)
+            raise source.SourceNotEmpty(
+                f"the source tables exist already in {database_name(conn)}: {', '.join(existing)}."
+                " The demo needs an empty database: name one in DATABASE_URL, or leave that out"
+                " and set ROLLUP_HOME to a new folder."
+            )
         source.create_source_tables(conn, schema)
         events, assignments = simulate(Random(seed), anchor, users, days)
         events = [row for row in events if row[RECEIVED_AT] <= now]

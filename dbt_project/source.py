@@ -21,10 +21,6 @@ DDL = Path(__file__).with_name("source.sql")
 class SourceNotEmpty(Failure):
     """Source tables exist, and demo data must not be mixed with real data."""
 
-    def __init__(self, tables: Sequence[str]):
-        self.tables = list(tables)
-        super().__init__(f"the source tables exist already: {', '.join(self.tables)}")
-
 
 class SourceIncomplete(Failure):
     """Some source tables exist and others do not."""

@@ -63,18 +63,21 @@ def test_a_later_hour_adds_events_and_moves_none(db):
 
 @pytest.mark.parametrize("table", source.TABLES)
 def test_refuses_a_source_that_exists_and_leaves_it_alone(db, table):
-    db.execute(f"create table {table} (note text)")
+    db.execute(f"create table {table} (id text, received_at timestamp)")
     db.execute(f"insert into {table} values ('mine')")
     db.commit()
-    with pytest.raises(source.SourceNotEmpty, match=table) as refusal:
+    assert demo.found(db, "public") == ""
+    with pytest.raises(source.SourceNotEmpty, match=f": {table}. The demo needs"):
         demo.fill(db, "public", NOW, **SMALL)
-    assert refusal.value.tables == [table]
     assert source.existing_source_tables(db, "public") == [table]
-    assert db.execute(f"select * from {table}").fetchall() == [("mine",)]
+    assert db.execute(f"select * from {table}").fetchall() == [("mine", None)]
 
 
-def test_refuses_to_run_twice(filled):
+def test_refuses_to_fill_twice_and_says_what_is_there(filled):
     before = checksum(filled, "public")
+    total = one(filled, "select count(*) from event_logs")
+    told = f"with {total:,} events received from 2026-10-26 to 2026-11-24. To begin again, "
+    assert told in demo.found(filled, "public")
     with pytest.raises(source.SourceNotEmpty):
         demo.fill(filled, "public", NOW, **SMALL)
     assert checksum(filled, "public") == before

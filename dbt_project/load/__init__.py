@@ -160,7 +160,7 @@ def _load(
         source.create_source_tables(conn, schema)
     elif missing := [table for table in source.TABLES if table not in existing]:
         raise source.SourceIncomplete(missing)
-    notes = [BESIDE_DEMO] if demo.is_made_up(conn, schema) else []
+    notes = [BESIDE_DEMO] if demo.found(conn, schema) else []
     # Only the types of the real columns: their constraints are checked below, with lines.
     run(
         "create temp table {stage} on commit drop as "
