@@ -13,6 +13,7 @@ from psycopg.rows import tuple_row
 from dbt_project import source
 from dbt_project.database import database_name, is_embedded, only_row
 from dbt_project.embedded import folder
+from dbt_project.messages import Failure
 
 DAY = timedelta(days=1)
 WEEKDAYS = (1.3, 1.1, 1.05, 1.0, 0.85, 0.65, 0.75)  # Monday first: good resolutions, then rest
@@ -176,7 +177,7 @@ def fill(
     The `days` UTC days end with the day of `now` (an aware time); what is received after `now`
     is left out. All else depends on `users`, `days`, `seed` and that day alone.
     `progress(done, total)` counts events. Works in one transaction, the caller's if one is open.
-    Raises SourceNotEmpty, before it writes anything, when any source table exists.
+    Raises Failure, before it writes anything, when any source table exists.
     """
     if now.tzinfo is None:
         raise ValueError("now needs a time zone")
@@ -184,7 +185,7 @@ def fill(
     anchor = now.replace(hour=0, minute=0, second=0)
     with conn.transaction():
         if existing := source.existing_source_tables(conn, schema):
-            raise source.SourceNotEmpty(
+            raise Failure(
                 f"the source tables exist already in {database_name(conn)}: {', '.join(existing)}."
                 " The demo needs an empty database: name one in DATABASE_URL, or leave that out"
                 " and set ROLLUP_HOME to a new folder."

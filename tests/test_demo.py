@@ -7,6 +7,7 @@ import psycopg
 import pytest
 
 from dbt_project import demo, source
+from dbt_project.messages import Failure
 
 NOW = datetime(2026, 11, 24, 15, 30, tzinfo=UTC)
 SMALL = {"users": 200, "days": 30}
@@ -67,7 +68,7 @@ def test_refuses_a_source_that_exists_and_leaves_it_alone(db, table):
     db.execute(f"insert into {table} values ('mine')")
     db.commit()
     assert demo.found(db, "public") == ""
-    with pytest.raises(source.SourceNotEmpty, match=f": {table}. The demo needs"):
+    with pytest.raises(Failure, match=f": {table}. The demo needs"):
         demo.fill(db, "public", NOW, **SMALL)
     assert source.existing_source_tables(db, "public") == [table]
     assert db.execute(f"select * from {table}").fetchall() == [("mine", None)]
@@ -78,7 +79,7 @@ def test_refuses_to_fill_twice_and_says_what_is_there(filled):
     total = one(filled, "select count(*) from event_logs")
     told = f"with {total:,} events received from 2026-10-26 to 2026-11-24. To begin again, "
     assert told in demo.found(filled, "public")
-    with pytest.raises(source.SourceNotEmpty):
+    with pytest.raises(Failure, match="exist already"):
         demo.fill(filled, "public", NOW, **SMALL)
     assert checksum(filled, "public") == before
 

@@ -19,7 +19,7 @@ from click.testing import CliRunner
 from cli import cli as command_line
 from dbt_project import demo, load, source
 from dbt_project.database import database_name
-from dbt_project.load import HINTS, AlreadyLoaded, BadFile, files
+from dbt_project.load import HINTS, BadFile, files
 from dbt_project.load.event import ALIASES, COLUMNS
 from dbt_project.messages import Failure
 
@@ -145,13 +145,11 @@ def archive(kind, name="events.csv"):
         (archive("zip", "[Content_Types].xml"), "an Excel workbook"),
         (archive("w"), "a tar archive"),
         (archive("w:gz"), "a tar archive"),
-        (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
+        (b"7z\xbc\xaf\x27\x1c", "a 7z or RAR archive"),
         (b"\x28\xb5\x2f\xfd....", "packed by zstd"),
         (b"\xd0\xcf\x11\xe0....", "an Excel workbook"),
         (b"PAR1....", "a Parquet file"),
-        (b"Obj\1....", "an Avro file"),
-        (b"SQLite format 3\0", "an SQLite database"),
-        (b"PGDMP....", "a dump of PostgreSQL"),
+        (b"SQLite format 3\0", "binary data"),
         (b"\n<!DOCTYPE html><title>Please log in", "HTML or XML"),
         (b"\4\x22\4\x18....", "binary data"),
         (gzip.compress(gzip.compress(CSV.encode())), "binary data"),
@@ -275,14 +273,14 @@ def test_bad_ndjson_lines_are_told(db, line, problem):
 @pytest.mark.parametrize(
     ("value", "problem"),
     [
-        ("{", "Invalid JSON: EOF while parsing"),
-        ("[1]", "not a JSON object: [1]"),
-        ('"A"', "not a JSON object: 'A'"),
+        ("{", "broken JSON: Expecting property name"),
+        ("[1]", "not a JSON object: '[1]'"),
+        ('"A"', "not a JSON object: '\"A\"'"),
         ('{"a": NaN}', "broken JSON: NaN is not a JSON number"),
         (r'{"a": "\u0000"}', "NUL character"),
         (r'{"\u0000": "A"}', "NUL character"),
-        (r'{"a": "\ud800"}', "Invalid JSON: "),
-        ('{"a": ' * 3000 + "1" + "}" * 3000, "Invalid JSON: recursion limit"),
+        (r'{"a": "\ud800"}', "invalid UTF-8"),
+        ('{"a": ' * 3000 + "1" + "}" * 3000, "broken JSON: nested too deeply"),
     ],
 )
 @pytest.mark.parametrize("column", ["experiment_map", "properties"])
@@ -353,6 +351,7 @@ def test_ids_that_repeat_are_told_and_counted(db):
     ("text", "expected"),
     [
         ("2026-11-24T12:00:00Z", NOON),
+        ("2026-11-24t12:00:00z", NOON),
         ("2026-11-24 12:00:00", NOON),
         ("2026-11-24T12:00", NOON),
         ("2026-11-24T13:00:00+01:00", NOON),
@@ -467,7 +466,7 @@ def test_equal_events_without_ids_are_events_of_their_own(db):
 @pytest.mark.parametrize("again", [CSV.encode(), gzip.compress(CSV.encode())])
 def test_the_same_file_twice_is_refused(db, again):
     into(db, CSV)
-    with pytest.raises(AlreadyLoaded, match=r"this very file .* 1 events"):
+    with pytest.raises(Failure, match=r"this very file .* 1 events"):
         into(db, again)
     assert len(rows(db, "id")) == 1
 
@@ -475,7 +474,7 @@ def test_the_same_file_twice_is_refused(db, again):
 def test_a_refused_file_changes_nothing_in_tables_that_exist(db):
     header = "id," + HEADER
     into(db, header + "a,u,e,2026-11-24\n")
-    with pytest.raises(AlreadyLoaded, match=r"line 3: 'a' \(1 in all\)"):
+    with pytest.raises(Failure, match=r"line 3: 'a' \(1 in all\)"):
         into(db, header + "b,u,e,2026-11-24\na,u,e,2026-11-25\n")
     with pytest.raises(BadFile):
         into(db, HEADER + "u,e,2026-11-25\n" * 7000 + "u,e,never\n")
@@ -526,7 +525,7 @@ def test_schemas_are_created_and_views_are_loaded_through(db):
     for table in ("experiments", "experiment_variants"):
         db.execute(f'alter table "my ""app""".{table} set schema apps')
     db.execute('create view apps.event_logs as select * from "my ""app""".event_logs')
-    with pytest.raises(AlreadyLoaded):
+    with pytest.raises(Failure, match="this very file"):
         into(db, CSV, "apps")
     into(db, CSV + "\n", "apps")
     assert db.execute('select count(*) from "my ""app""".event_logs').fetchone() == (2,)

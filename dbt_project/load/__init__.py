@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import IO, LiteralString, NamedTuple
 
@@ -75,10 +76,6 @@ class Loaded(NamedTuple):
     notes: list[str]
 
 
-class AlreadyLoaded(Failure):
-    """Events of the file are in `event_logs` already, so nothing of it was loaded."""
-
-
 class BadFile(Failure):
     """Lines that cannot be loaded: the first ones as "line 17: ...", all of them in `total`."""
 
@@ -106,6 +103,22 @@ def check_target(conn: psycopg.Connection, into_app: bool) -> None:
         )
 
 
+@contextmanager
+def in_a_sentence(conn: psycopg.Connection, schema: str) -> Iterator[None]:
+    """Raise Failure for a file that cannot be read, and for a table that does not take events."""
+    try:
+        yield
+    except OSError as error:
+        raise Failure(f"the file cannot be read: {error.strerror}") from error
+    except psycopg.OperationalError:  # has words of its own
+        raise
+    except psycopg.DatabaseError as error:
+        why = error.diag.message_primary
+        if isinstance(error, errors.DatatypeMismatch):
+            why = "its id is no text, so each event needs an id of its own"
+        raise Failure(f"{schema}.event_logs cannot be loaded as {conn.info.user}: {why}") from error
+
+
 def load(
     conn: psycopg.Connection,
     schema: str,
@@ -119,30 +132,8 @@ def load(
     all of them are checked, so memory stays constant and a refused file leaves no trace.
     `progress(done, total)` counts bytes of a file; a pipe has no total.
 
-    Raises BadFile, AlreadyLoaded, source.SourceIncomplete, or Failure for a file that cannot be
-    read and for a table that does not take events.
+    Raises BadFile, or Failure when the file was loaded before, or cannot be.
     """
-    try:
-        with conn.transaction(), conn.cursor(row_factory=tuple_row) as cur:
-            return _load(conn, cur, schema, file, progress)
-    except OSError as error:
-        raise Failure(f"the file cannot be read: {error.strerror}") from error
-    except psycopg.OperationalError:
-        raise
-    except psycopg.DatabaseError as error:
-        why = error.diag.message_primary
-        if isinstance(error, errors.DatatypeMismatch):
-            why = "its id is no text, so each event needs an id of its own"
-        raise Failure(f"{schema}.event_logs cannot be loaded as {conn.info.user}: {why}") from error
-
-
-def _load(
-    conn: psycopg.Connection,
-    cur: psycopg.Cursor,
-    schema: str,
-    file: IO[bytes],
-    progress: Callable[[int, int], object] | None,
-) -> Loaded:
     names: dict[str, sql.Composable] = {
         "target": sql.Identifier(schema, "event_logs"),
         "stage": sql.Identifier("pg_temp", "loaded"),
@@ -150,48 +141,52 @@ def _load(
         "others": sql.SQL(", ").join(map(sql.Identifier, source.EVENT_COLUMNS[1:])),
         "id": sql.Identifier("id"),
     }
+    with (
+        in_a_sentence(conn, schema),
+        conn.transaction(),
+        conn.cursor(row_factory=tuple_row) as cur,
+    ):
 
-    def run(query: LiteralString) -> list[tuple]:
-        done = cur.execute(sql.SQL(query).format(**names))
-        return done.fetchall() if done.description else []
+        def run(query: LiteralString) -> list[tuple]:
+            done = cur.execute(sql.SQL(query).format(**names))
+            return done.fetchall() if done.description else []
 
-    existing = source.existing_source_tables(conn, schema)
-    if not existing:
-        source.create_source_tables(conn, schema)
-    elif missing := [table for table in source.TABLES if table not in existing]:
-        raise source.SourceIncomplete(missing)
-    notes = [BESIDE_DEMO] if demo.found(conn, schema) else []
-    # Only the types of the real columns: their constraints are checked below, with lines.
-    run(
-        "create temp table {stage} on commit drop as "
-        "select {columns}, 0::bigint as line, 0::bigint as nth from {target} with no data"
-    )
-    run(INSERT)  # no row yet, so that a view or a missing privilege is found before the work
+        existing = source.existing_source_tables(conn, schema)
+        if not existing:
+            source.create_source_tables(conn, schema)
+        elif missing := [table for table in source.TABLES if table not in existing]:
+            raise Failure(f"the source lacks these tables: {', '.join(missing)}")
+        notes = [BESIDE_DEMO] if demo.found(conn, schema) else []
+        # Only the types of the real columns: their constraints are checked below, with lines.
+        run(
+            "create temp table {stage} on commit drop as "
+            "select {columns}, 0::bigint as line, 0::bigint as nth from {target} with no data"
+        )
+        run(INSERT)  # no row yet: finds a missing privilege, or a view, before the work
+        size = file.seek(0, os.SEEK_END) if file.seekable() and file.tell() == 0 else 0
+        if size:
+            file.seek(0)
+        content, bad = File(file), BadFile()
 
-    size = file.seek(0, os.SEEK_END) if file.seekable() and file.tell() == 0 else 0
-    if size:
-        file.seek(0)
-    content, bad = File(file), BadFile()
+        def tick(_: int) -> None:
+            if progress and size:
+                progress(content.raw.count, size)
 
-    def tick(_: int) -> None:
-        if progress and size:
-            progress(content.raw.count, size)
-
-    source.copy_rows(conn, names["stage"], good_rows(content, bad), tick)
-    if size and file.seek(0, os.SEEK_END) != size:
-        raise Failure("the file changed while it was read; load it when it is complete")
-    ((events, ids, users, *epochs),) = run(TOTALS)
-    if ids and not bad.total:
-        for line, key, first_line, count in run(TWICE):
-            bad.add(line, f"id: {shown(key)} is the id of line {first_line} too")
-            bad.total = count
-    if bad.total:
-        raise bad
-    digest = content.content.digest.hexdigest()  # makes the same file give the same ids
-    if ids < events:
-        names["id"] = sql.SQL("coalesce(id, {} || nth)").format(f"{digest}-")
-    insert(conn, run, digest, bad)
-    run("drop table {stage}")  # the caller's transaction may load another file
+        source.copy_rows(conn, names["stage"], good_rows(content, bad), tick)
+        if size and file.seek(0, os.SEEK_END) != size:
+            raise Failure("the file changed while it was read; load it when it is complete")
+        ((events, ids, users, *epochs),) = run(TOTALS)
+        if ids and not bad.total:
+            for line, key, first_line, count in run(TWICE):
+                bad.add(line, f"id: {shown(key)} is the id of line {first_line} too")
+                bad.total = count
+        if bad.total:
+            raise bad
+        digest = content.content.digest.hexdigest()  # makes the same file give the same ids
+        if ids < events:
+            names["id"] = sql.SQL("coalesce(id, {} || nth)").format(f"{digest}-")
+        insert(conn, run, digest, bad)
+        run("drop table {stage}")  # the caller's transaction may load another file
     first_at, last_at = (datetime.fromtimestamp(float(epoch), UTC) for epoch in epochs)
     notes += out_of_reach(first_at, last_at, datetime.now(UTC))
     return Loaded(events, users, first_at, last_at, notes)
@@ -215,19 +210,19 @@ def good_rows(file: File, bad: BadFile) -> Iterator[tuple]:
 
 
 def insert(conn: psycopg.Connection, run: Callable, digest: str, bad: BadFile) -> None:
-    """Move the staged rows to the target. Raises AlreadyLoaded, or BadFile for a huge value."""
+    """Move the staged rows to the target. Raises Failure for events that are there."""
     run("analyze {stage}")
     if known := run(KNOWN):
         total = known[0][2]
         if str(known[0][1]).startswith(digest):
-            raise AlreadyLoaded(f"this very file is in event_logs already: {total} events")
+            raise Failure(f"this very file is in event_logs already: {total} events")
         ids = ", ".join(f"line {line}: {shown(key)}" for line, key, _ in known)
-        raise AlreadyLoaded(f"ids already in event_logs: {ids} ({total} in all). Leave them out.")
+        raise Failure(f"ids already in event_logs: {ids} ({total} in all). Leave them out.")
     try:
         with conn.transaction():
             run(INSERT)
     except errors.UniqueViolation as error:  # an event_id, or another load at the same time
-        raise AlreadyLoaded(f"already in event_logs: {error.diag.message_detail}") from error
+        raise Failure(f"already in event_logs: {error.diag.message_detail}") from error
     except errors.ProgramLimitExceeded as error:
         ((line,),) = run(LONGEST)
         bad.add(line, "a user, event, id or session too long for an index")
