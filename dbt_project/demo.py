@@ -150,7 +150,7 @@ def found(conn: psycopg.Connection, schema: str) -> str:
         select count(*), min(received_at), max(received_at) from {0}
         where not exists (select from {0} where cast(id as text) !~ '^evt_(user|clock)_')
     """
-    with conn.cursor(row_factory=tuple_row) as cursor:
+    with conn.transaction(), conn.cursor(row_factory=tuple_row) as cursor:
         events = sql.SQL(query).format(sql.Identifier(schema, "event_logs"))
         count, first, last = only_row(cursor, events)
     again = f"delete {folder()}" if is_embedded(conn) else "name an empty database"
