@@ -175,7 +175,7 @@ def test_other_files_are_named(db, content, kind):
         ),
         (f"[{LINE}]\n{LINE[:9]}", ["line 2: broken JSON: Expecting value at character 10"]),
         (json.dumps([ROW, ROW | {"user": ""}], indent=1), ["line 7: user: empty"]),
-        ('{"data": [],\n"total": 2}', ["line 2: something beside the array of events: 'total'"]),
+        ('{"data": [],\n"total": 2}', ["line 2: unknown column: 'data', or a value beside"]),
         ('{"total": 2, "data": []}', ["line 1: unknown column: 'total', 'data'"]),
         (f'{{"properties": [{LINE}]}}', ["line 1: user: no such column"]),
         (CSV.encode("utf-16")[:-1], ["line 1: damaged: "]),
@@ -555,8 +555,12 @@ def test_a_file_that_grows_or_cannot_be_read_is_told(db):
         (-14, 0, "--from 2026-11-10."),
         (-100, -90, "--from 2026-08-16."),
         (-1000, -998, "--as-of 2024-03-01 --window-days 3."),
-        (-1000, -500, "--as-of 2025-07-12 --window-days 180."),
-        (-200, -1, "--as-of 2026-05-28 --window-days 21 and with --from 2026-05-29."),
+        (
+            -1000,
+            -500,
+            "with --as-of for the days before, then with --as-of 2025-07-12 --window-days 180.",
+        ),
+        (-200, -1, "--as-of 2026-05-28 --window-days 21, then with --from 2026-05-29."),
         (1, 2, "All of these events are in the future"),
     ],
 )

@@ -241,10 +241,13 @@ def out_of_reach(first_at: datetime, last_at: datetime, now: datetime) -> list[s
     options = []
     if first < oldest:
         day = min(last, oldest - timedelta(days=1))
-        options.append(f"--as-of {day} --window-days {min((day - first).days + 1, MAX_DAYS)}")
+        days = (day - first).days + 1
+        options.append(f"--as-of {day} --window-days {min(days, MAX_DAYS)}")
+        if days > MAX_DAYS:
+            options.insert(0, "--as-of for the days before")
     if last >= oldest:
         options.append(f"--from {max(first, oldest)}")
     return [
         f"A run computes the last {DEFAULT_DAYS} days, or up to {MAX_DAYS} when asked. To compute"
-        f" all days of these events, run it with {' and with '.join(options)}."
+        f" all days of these events, run it with {', then with '.join(options)}."
     ]

@@ -177,7 +177,7 @@ def json_records(text: IO[str]) -> Iterator[tuple[int, Record]]:
 
     An array may be the only value of an object. Holds one value at a time.
     """
-    buffer, at, line, more, closing = "", 0, 1, True, ""
+    buffer, at, line, more, closing, key = "", 0, 1, True, "", ""
     while True:
         gap = cast(re.Match, GAP.match(buffer, at)).end()
         line, at = line + buffer.count("\n", at, gap), gap
@@ -186,7 +186,7 @@ def json_records(text: IO[str]) -> Iterator[tuple[int, Record]]:
             continue
         opening = None if closing else OPENING.match(buffer, at)
         if opening and (opening[1] is None or plain(opening[1]) not in KNOWN):
-            closing = "]" if opening[1] is None else "]}"
+            closing, key = "]" if opening[1] is None else "]}", shown(opening[1])
             line, at = line + buffer.count("\n", at, opening.end()), opening.end()
             continue
         if at == len(buffer) and not more:
@@ -203,7 +203,7 @@ def json_records(text: IO[str]) -> Iterator[tuple[int, Record]]:
             if isinstance(value, Exception):
                 raise value
             if closing == "}":
-                raise ValueError(f"something beside the array of events: {shown(value)}")
+                raise ValueError(f"unknown column: {key}, or a value beside its array of events")
             if not isinstance(value, dict):
                 raise ValueError(f"not a JSON object: {shown(value)}")
             yield line, filled(columns(tuple(value)), value.values())
