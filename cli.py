@@ -150,8 +150,8 @@ def load(file, into_app):
     Columns: user (or anonymous_user_id, user_id), event (or event_name), occurred_at (or time,
     timestamp); and where you have them received_at, experiment_map, id, session_id, platform,
     app_version, properties, event_id, install_id, sent_at, context, assignments,
-    assignment_version, schema_version. A line without an id is a new event, unless the very same
-    file was loaded before.
+    assignment_version, schema_version. Events without an id are new, unless the same file, or
+    its beginning, was loaded before.
     """
     from dbt_project.load import check_target, load
 

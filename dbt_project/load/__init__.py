@@ -1,5 +1,6 @@
 """Load an app's events from a file, or from a pipe, into the source's `event_logs`."""
 
+import hashlib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,12 +14,16 @@ from psycopg.rows import tuple_row
 from dbt_project import demo, source
 from dbt_project.database import DatabaseError, database_name, is_embedded
 from dbt_project.load.event import ALIASES, COLUMNS, event_row, shown
-from dbt_project.load.files import File
+from dbt_project.load.files import Counted, records
 from dbt_project.messages import Failure
 from dbt_project.window import DEFAULT_DAYS, MAX_DAYS, Window
 
+STAGE = """
+    create temp table {stage} on commit drop as
+    select {columns}, false as made, 0::bigint as line, 0::bigint as nth from {target} with no data
+"""
 TOTALS = """
-    select count(*), count(id), count(distinct anonymous_user_id),
+    select count(*), count(distinct anonymous_user_id),
         extract(epoch from min(occurred_at)), extract(epoch from max(occurred_at))
     from {stage}
 """
@@ -27,19 +32,15 @@ TWICE = """
     from (
         select line, id, nth, first_value(line) over same_id as first_line,
             row_number() over same_id as time
-        from {stage} where id is not null window same_id as (partition by id order by nth)
+        from {stage} where not made window same_id as (partition by id order by nth)
     ) as seen
     where time > 1 order by nth limit 20
 """
 KNOWN = """
-    select staged.line, stored.id, count(*) over ()
-    from (select line, nth, {id} as id from {stage}) as staged
-    inner join {target} as stored on stored.id = staged.id
-    order by staged.nth limit 3
+    select line, id, count(*) over () from {stage} inner join {target} as stored using (id)
+    order by nth limit 3
 """
-INSERT = """
-    insert into {target} ({columns}) select {id}, {others} from {stage} order by nth
-"""
+INSERT = "insert into {target} ({columns}) select {columns} from {stage} order by nth"
 LONGEST = """
     select line from {stage} order by greatest(octet_length(id), octet_length(event_id),
         octet_length(anonymous_user_id), octet_length(event_name), octet_length(session_id)
@@ -113,10 +114,8 @@ def in_a_sentence(conn: psycopg.Connection, schema: str) -> Iterator[None]:
     except psycopg.OperationalError:  # has words of its own
         raise
     except psycopg.DatabaseError as error:
-        why = error.diag.message_primary
-        if isinstance(error, errors.DatatypeMismatch):
-            why = "its id is no text, so each event needs an id of its own"
-        raise Failure(f"{schema}.event_logs cannot be loaded as {conn.info.user}: {why}") from error
+        why = f"cannot be loaded as {conn.info.user}: {error.diag.message_primary}"
+        raise Failure(f"{schema}.event_logs {why}") from error
 
 
 def load(
@@ -138,8 +137,6 @@ def load(
         "target": sql.Identifier(schema, "event_logs"),
         "stage": sql.Identifier("pg_temp", "loaded"),
         "columns": sql.SQL(", ").join(map(sql.Identifier, source.EVENT_COLUMNS)),
-        "others": sql.SQL(", ").join(map(sql.Identifier, source.EVENT_COLUMNS[1:])),
-        "id": sql.Identifier("id"),
     }
     with (
         in_a_sentence(conn, schema),
@@ -157,77 +154,72 @@ def load(
         elif missing := [table for table in source.TABLES if table not in existing]:
             raise Failure(f"the source lacks these tables: {', '.join(missing)}")
         notes = [BESIDE_DEMO] if demo.found(conn, schema) else []
-        # Only the types of the real columns: their constraints are checked below, with lines.
-        run(
-            "create temp table {stage} on commit drop as "
-            "select {columns}, 0::bigint as line, 0::bigint as nth from {target} with no data"
-        )
+        run(STAGE)  # which has the types of the columns, and none of their constraints
         run(INSERT)  # no row yet: finds a missing privilege, or a view, before the work
         size = file.seek(0, os.SEEK_END) if file.seekable() and file.tell() == 0 else 0
         if size:
             file.seek(0)
-        content, bad = File(file), BadFile()
+        raw, bad = Counted(file), BadFile()
 
         def tick(_: int) -> None:
             if progress and size:
-                progress(content.raw.count, size)
+                progress(raw.count, size)
 
-        source.copy_rows(conn, names["stage"], good_rows(content, bad), tick)
+        source.copy_rows(conn, names["stage"], good_rows(raw, bad), tick)
         if size and file.seek(0, os.SEEK_END) != size:
             raise Failure("the file changed while it was read; load it when it is complete")
-        ((events, ids, users, *epochs),) = run(TOTALS)
-        if ids and not bad.total:
+        if not bad.total:
             for line, key, first_line, count in run(TWICE):
                 bad.add(line, f"id: {shown(key)} is the id of line {first_line} too")
                 bad.total = count
         if bad.total:
             raise bad
-        digest = content.content.digest.hexdigest()  # makes the same file give the same ids
-        if ids < events:
-            names["id"] = sql.SQL("coalesce(id, {} || nth)").format(f"{digest}-")
-        insert(conn, run, digest, bad)
+        run("analyze {stage}")
+        ((events, users, *epochs),) = run(TOTALS)
+        if known := run(KNOWN):
+            ids = ", ".join(f"line {line}: {shown(str(key))}" for line, key, _ in known)
+            ((*_, total), *_) = known
+            if total == events:
+                raise Failure(f"the events of this file are in event_logs already: {total} events")
+            raise Failure(f"already in event_logs: {ids} ({total} in all). Leave them out.")
+        try:
+            with conn.transaction():
+                run(INSERT)
+        except errors.UniqueViolation as error:  # an event_id, or another load at the same time
+            raise Failure(f"already in event_logs: {error.diag.message_detail}") from error
+        except errors.ProgramLimitExceeded as error:
+            ((line,),) = run(LONGEST)
+            bad.add(line, "a user, event, id or session too long for an index")
+            raise bad from error
+        run("analyze {target}")
         run("drop table {stage}")  # the caller's transaction may load another file
     first_at, last_at = (datetime.fromtimestamp(float(epoch), UTC) for epoch in epochs)
     notes += out_of_reach(first_at, last_at, datetime.now(UTC))
     return Loaded(events, users, first_at, last_at, notes)
 
 
-def good_rows(file: File, bad: BadFile) -> Iterator[tuple]:
-    """Yield rows up to the first problem; read on to collect in `bad` what else is wrong."""
-    nth = 0
-    for nth, (line, record) in enumerate(file.records(), start=1):
+def good_rows(raw: Counted, bad: BadFile) -> Iterator[tuple]:
+    """Yield rows up to the first problem; read on to collect in `bad` what else is wrong.
+
+    An id is made from all events up to its own, so the same file gives the same ids, and a file
+    to which events were added begins with those of before.
+    """
+    nth, digest = 0, hashlib.sha256()
+    for nth, (line, record) in enumerate(records(raw), start=1):
         try:
             if isinstance(record, Exception):
                 raise record
-            row = event_row(record)
+            key, *values = event_row(record)
         except ValueError as error:
             bad.add(line, error)
-        else:
-            if not bad.total:
-                yield (*row, line, nth)
+            continue
+        if made := key is None:
+            digest.update(repr(values).encode())
+            key = digest.hexdigest()[:32]
+        if not bad.total:
+            yield (key, *values, made, line, nth)
     if not nth:
         bad.add(1, "no event in the file")
-
-
-def insert(conn: psycopg.Connection, run: Callable, digest: str, bad: BadFile) -> None:
-    """Move the staged rows to the target. Raises Failure for events that are there."""
-    run("analyze {stage}")
-    if known := run(KNOWN):
-        total = known[0][2]
-        if str(known[0][1]).startswith(digest):
-            raise Failure(f"this very file is in event_logs already: {total} events")
-        ids = ", ".join(f"line {line}: {shown(key)}" for line, key, _ in known)
-        raise Failure(f"ids already in event_logs: {ids} ({total} in all). Leave them out.")
-    try:
-        with conn.transaction():
-            run(INSERT)
-    except errors.UniqueViolation as error:  # an event_id, or another load at the same time
-        raise Failure(f"already in event_logs: {error.diag.message_detail}") from error
-    except errors.ProgramLimitExceeded as error:
-        ((line,),) = run(LONGEST)
-        bad.add(line, "a user, event, id or session too long for an index")
-        raise bad from error
-    run("analyze {target}")
 
 
 def out_of_reach(first_at: datetime, last_at: datetime, now: datetime) -> list[str]:

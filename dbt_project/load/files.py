@@ -3,7 +3,6 @@
 import bz2
 import csv
 import gzip
-import hashlib
 import io
 import json
 import lzma
@@ -43,11 +42,12 @@ OPENING = re.compile(r'\[|\{\s*"([^"\\]*)"\s*:\s*\[(?=\s*[{\]])')
 Record = dict | Exception
 
 
-class Tee(io.RawIOBase):
-    """The bytes of another stream, counted and hashed as they pass."""
+class Counted(io.RawIOBase):
+    """The bytes of another stream, counted as they pass."""
 
-    def __init__(self, source: Any):
-        self.source, self.digest, self.count = source, hashlib.sha256(), 0
+    def __init__(self, source: IO[bytes]):
+        self.source: Any = source
+        self.count = 0
 
     def readable(self) -> bool:
         return True
@@ -55,52 +55,45 @@ class Tee(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         # Fills the buffer, so that a peek into a slow pipe sees as much as one into a file.
         count = self.source.readinto(buffer)
-        self.digest.update(memoryview(buffer)[:count])
         self.count += count
         return count
 
 
-class File:
-    """A file that is read once, front to back, so pipes work too.
+def records(raw: io.RawIOBase) -> Iterator[tuple[int, Record]]:
+    """Yield (first line, record or what is wrong) of a stream that is read once, front to back.
 
-    `raw.count` is how much of it has been read, `content.digest` the hash of what was unpacked.
+    What follows on damage is not read. Raises OSError when the stream cannot be read.
     """
+    line = 1
+    try:
+        text, start = opened(raw)
+        read = json_records(text) if start.startswith(("{", "[")) else csv_records(text, start)
+        for line, record in read:
+            yield line, record
+    except (EOFError, OSError, UnicodeError, lzma.LZMAError, zlib.error) as error:
+        if getattr(error, "errno", None):  # the disk's, not what gzip and bz2 raise
+            raise
+        yield line, ValueError(f"damaged: {error}")
+    except ValueError as error:
+        yield line, error
 
-    def __init__(self, file: IO[bytes]):
-        self.raw = self.content = Tee(file)
 
-    def records(self) -> Iterator[tuple[int, Record]]:
-        """Yield (first line, record or what is wrong). What follows on damage is not read."""
-        line = 1
-        try:
-            text, start = self._opened()
-            read = json_records(text) if start.startswith(("{", "[")) else csv_records(text, start)
-            for line, record in read:
-                yield line, record
-        except (EOFError, OSError, UnicodeError, lzma.LZMAError, zlib.error) as error:
-            if getattr(error, "errno", None):  # the disk's, not what gzip and bz2 raise
-                raise
-            yield line, ValueError(f"damaged: {error}")
-        except ValueError as error:
-            yield line, error
-
-    def _opened(self) -> tuple[io.TextIOWrapper, str]:
-        """Return the text, and its beginning without blanks. Raises ValueError for other files."""
-        stream = io.BufferedReader(self.raw, CHUNK)
-        if unpack := by_start(PACKED, stream.peek()):
-            self.content = Tee(unpack(stream))
-            stream = io.BufferedReader(self.content, CHUNK)
-        start = stream.peek()
-        encoding = by_start(ENCODINGS, start)
-        if not encoding and (kind := by_start(FOREIGN, start)):
-            raise ValueError(
-                f"this is {kind}; unpack it or export it as CSV, NDJSON or a JSON array, in UTF-8"
-            )
-        # What is not UTF-8 becomes lone surrogates, which are reported with their line.
-        errors = "surrogatepass" if encoding else "surrogateescape"
-        encoding = encoding or "utf-8-sig"
-        text = io.TextIOWrapper(stream, encoding, errors, newline="")
-        return text, start.decode(encoding, "ignore").lstrip()
+def opened(raw: io.RawIOBase) -> tuple[io.TextIOWrapper, str]:
+    """Return the text, and its beginning without blanks. Raises ValueError for other files."""
+    stream = io.BufferedReader(raw, CHUNK)
+    if unpack := by_start(PACKED, stream.peek()):
+        stream = io.BufferedReader(unpack(stream), CHUNK)
+    start = stream.peek()
+    encoding = by_start(ENCODINGS, start)
+    if not encoding and (kind := by_start(FOREIGN, start)):
+        raise ValueError(
+            f"this is {kind}; unpack it or export it as CSV, NDJSON or a JSON array, in UTF-8"
+        )
+    # What is not UTF-8 becomes lone surrogates, which are reported with their line.
+    errors = "surrogatepass" if encoding else "surrogateescape"
+    encoding = encoding or "utf-8-sig"
+    text = io.TextIOWrapper(stream, encoding, errors, newline="")
+    return text, start.decode(encoding, "ignore").lstrip()
 
 
 def by_start(table: dict[bytes, Any], start: bytes) -> Any:
