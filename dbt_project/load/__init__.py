@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from operator import itemgetter
 from typing import IO, LiteralString, NamedTuple
 
 import psycopg
@@ -18,6 +19,9 @@ from dbt_project.load.files import Counted, records
 from dbt_project.messages import Failure
 from dbt_project.window import DEFAULT_DAYS, MAX_DAYS, Window
 
+IDENTITY = itemgetter(
+    *map(source.EVENT_COLUMNS[1:].index, ("anonymous_user_id", "event_name", "occurred_at"))
+)
 STAGE = """
     create temp table {stage} on commit drop as
     select {columns}, false as made, 0::bigint as line, 0::bigint as nth from {target} with no data
@@ -201,8 +205,8 @@ def load(
 def good_rows(raw: Counted, bad: BadFile) -> Iterator[tuple]:
     """Yield rows up to the first problem; read on to collect in `bad` what else is wrong.
 
-    An id is made from all events up to its own, so the same file gives the same ids, and a file
-    to which events were added begins with those of before.
+    An id is made from user, event and time of all events up to its own, so the same file gives
+    the same ids, and a file to which events were added begins with those of before.
     """
     nth, digest = 0, hashlib.sha256()
     for nth, (line, record) in enumerate(records(raw), start=1):
@@ -214,7 +218,7 @@ def good_rows(raw: Counted, bad: BadFile) -> Iterator[tuple]:
             bad.add(line, error)
             continue
         if made := key is None:
-            digest.update(repr(values).encode())
+            digest.update("{}\0{}\0{}\0".format(*IDENTITY(values)).encode())
             key = digest.hexdigest()[:32]
         if not bad.total:
             yield (key, *values, made, line, nth)
