@@ -155,14 +155,12 @@ def load(file, into_app):
     """
     from dbt_project.load import check_target, load
 
-    with (
-        failures(stopped="Stopped; no event was loaded."),
-        database() as conninfo,
-        closing(connect(conninfo)) as conn,
-        report.counted("Loading") as advance,
-    ):
+    stopped = "Stopped; no event was loaded."
+    with failures(stopped=stopped), database() as conninfo, closing(connect(conninfo)) as conn:
         check_target(conn, into_app)
-        name, loaded = database_name(conn), load(conn, source_schema(), file, progress=advance)
+        with report.counted("Loading") as advance:
+            loaded = load(conn, source_schema(), file, progress=advance)
+        name = database_name(conn)
     for note in loaded.notes:
         echo(note, err=True)
     echo(
