@@ -598,13 +598,15 @@ def test_a_database_is_named_and_an_apps_is_loaded_into_only_when_asked(
         refused = cli("load", __file__)
         assert (refused.exit_code, refused.stdout) == (1, "")
         assert f"DATABASE_URL names {name}, " in refused.stderr and "--into-app" in refused.stderr
-    done = CliRunner().invoke(
-        command_line, ["load", "-", *(() if embedded else ["--into-app"])], input=CSV
-    )
+    command = ["load", "-", *(() if embedded else ["--into-app"])]
+    done = CliRunner().invoke(command_line, command, input=CSV)
     assert done.stdout == (
         "Loaded 1 events of 1 users, 2026-11-24T12:00:00.000Z to 2026-11-24T12:00:00.000Z,"
         f" into {name}.\n"
     )
+    again = CliRunner().invoke(command_line, command, input=CSV)
+    assert (again.exit_code, again.stdout) == (1, "")
+    assert "Error: the events of this file are in event_logs already" in again.stderr
 
 
 @pytest.mark.parametrize("path", ["/nowhere.csv", "/tmp", "/proc/self/mem"])
