@@ -190,7 +190,7 @@ def load(file, into_app):
     """Load the events of FILE, or of standard input if it is -: all of them, or none.
 
     FILE is CSV (with commas, semicolons, tabs or |), NDJSON or a JSON array, in UTF-8 or UTF-16,
-    and may be packed by gzip, bzip2 or xz. docs/load.md has the details.
+    and may be compressed by gzip, bzip2 or xz. docs/load.md has the details.
 
     Columns: user (or anonymous_user_id, user_id), event (or event_name), occurred_at (or time,
     timestamp); and where you have them received_at, experiment_map, id, session_id, platform,

@@ -51,8 +51,8 @@ LONGEST = """
     ) desc limit 1
 """
 BESIDE_DEMO = (
-    "The made-up events of the demo are in event_logs too, so the numbers are of both. For a"
-    " database of your own, set ROLLUP_HOME to a new folder."
+    "event_logs holds the demo's events too, so the numbers will mix both. For your events alone,"
+    " set ROLLUP_HOME to a new folder."
 )
 SHOWN = 20  # problems that are printed; the others are counted
 HINTS = {  # by what a problem contains

@@ -30,7 +30,7 @@ FOREIGN = {
     rb"PK\x03\x04": "a ZIP archive",
     b"(?s).{257}ustar": "a tar archive",
     rb"7z\xbc\xaf|Rar!": "a 7z or RAR archive",
-    rb"\x28\xb5\x2f\xfd": "packed by zstd",
+    rb"\x28\xb5\x2f\xfd": "compressed by zstd",
     rb"\xd0\xcf\x11\xe0": "an Excel workbook",
     b"PAR1": "a Parquet file",
     rb"(\xef\xbb\xbf)?\s*<": "HTML or XML",
