@@ -173,12 +173,12 @@ def connect(conninfo: str, *, autocommit: bool = False) -> Connection:
 
 def is_embedded(conn: psycopg.Connection) -> bool:
     """Return whether `conn` leads to the server of ROLLUP_HOME, even if DATABASE_URL names it."""
+    data = embedded.folder() / "postgres"
     try:
-        lines = (embedded.folder() / "postgres/postmaster.pid").read_text().splitlines()
-        port, socket = lines[3:5]
+        port, socket = (data / "postmaster.pid").read_text().splitlines()[3:5]
     except (OSError, ValueError):  # it has not run yet, or is just starting
         return False
-    same_folder = os.path.realpath(conn.info.host) == os.path.realpath(socket)
+    same_folder = os.path.realpath(conn.info.host) == os.path.realpath(data / socket)
     return same_folder and str(conn.info.port) == port
 
 
