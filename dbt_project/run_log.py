@@ -136,9 +136,7 @@ def held(
     one of the locks. `conn` must be in autocommit.
     """
     with closing(connect(conninfo)) as lock:
-        session = _keep_open(lock)
-        for job in jobs:
-            _lock(lock, schema, job)
+        session = _lock(lock, schema, jobs)
         fail_orphans(conn, schema, mine=jobs)
         runs: list[JobRun] = []
         # The result of a run that ends before anything else is known.
@@ -199,16 +197,21 @@ def _keep_open(lock: psycopg.Connection) -> tuple[int, Any]:
     return only_row(lock, query)
 
 
-def _lock(lock: psycopg.Connection, schema: str, job: str) -> None:
-    """Take the lock of a job until the transaction ends. Raises JobHeld.
+def _lock(lock: psycopg.Connection, schema: str, jobs: Collection[str]) -> tuple[int, Any]:
+    """Take the locks of the jobs until the transaction ends. Raises JobHeld.
 
-    Asks for the holder over the same connection. With another one, runs that meet in a pooler
-    could take all of its connections and each wait for one more.
+    Asks for the holder over the same connection, and ends the transaction before each new attempt:
+    runs that meet in a pooler could otherwise take all of its connections, and each wait for more.
     """
     deadline = time.monotonic() + PATIENCE_S
     query = f"select pg_try_advisory_xact_lock({LOCK_KEY})"
-    while not only_row(lock, query, [_key(schema, job)])[0]:
+    while True:
+        session = _keep_open(lock)
+        held = (job for job in jobs if not only_row(lock, query, [_key(schema, job)])[0])
+        if (job := next(held, None)) is None:
+            return session
         holder = _holder(lock, schema, job)
+        lock.rollback()
         # A run's row appears a moment after its lock, unless it is refused the lock of another job.
         if holder or time.monotonic() > deadline:
             holder = holder or "a run that just started"
