@@ -34,7 +34,7 @@ pytest_plugins = ["api_fixtures"]  # session-wide, so that their databases are c
 # No test reads a clock's time zone by accident: the databases live in Nepal, at +05:45.
 TIME_ZONE = "Asia/Kathmandu"
 TOGETHER = ("tests/api/", "tests/browser/", "tests/chaos/test_planted_functions.py")
-LONGEST = ("test_extending.py",)
+LONGEST = ("test_extending.py", "test_workflows.py")
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
