@@ -8,15 +8,7 @@ from tables import NOW, differences, expected, stored
 from traffic import traffic
 
 JOBS = ("daily", "experiment", "funnel")
-DBT = [
-    "dbt",
-    "--",
-    "build",
-    "--vars",
-    f"{{as_of: '{NOW}'}}",
-    "--exclude-resource-type",
-    "unit_test",
-]
+DBT = [*"dbt -- build --exclude-resource-type unit_test --vars".split(), f"{{as_of: '{NOW}'}}"]
 THREE_WAIT = """
     select count(distinct pid) >= 3 from pg_locks
     where not granted and locktype in ('relation', 'advisory')
