@@ -33,8 +33,13 @@ pytest_plugins = ["api_fixtures"]  # session-wide, so that their databases are c
 
 # No test reads a clock's time zone by accident: the databases live in Nepal, at +05:45.
 TIME_ZONE = "Asia/Kathmandu"
-TOGETHER = ("tests/api/", "tests/browser/", "tests/chaos/test_planted_functions.py")
-LONGEST = ("test_extending.py",)
+TOGETHER = {
+    "tests/api/": "api",
+    "tests/chaos/clients/": "api",
+    "tests/browser/": "browser",
+    "tests/chaos/test_planted_functions.py": "planted functions",
+}
+LONGEST = ("test_extending.py", "test_workflows.py")
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -49,10 +54,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 class Scheduling(LoadScopeScheduling):
-    """Send the tests of a folder to one worker, so that what they share is created once."""
+    """Send tests that share databases and servers to one worker, which creates them once."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return next((folder for folder in TOGETHER if nodeid.startswith(folder)), nodeid)
+        found = (scope for folder, scope in TOGETHER.items() if nodeid.startswith(folder))
+        return next(found, nodeid)
 
 
 @pytest.hookimpl(optionalhook=True)  # xdist's; its groups by mark get lost in pytest 9.2

@@ -70,6 +70,17 @@ RUNS = st.tuples(
 )
 
 
+SERIES = settings(
+    max_examples=3,
+    deadline=None,
+    derandomize="CI" in os.environ,
+    database=None,
+    print_blob=True,
+    phases=[Phase.generate],  # a series is short enough to read, and shrinking takes minutes
+    suppress_health_check=list(HealthCheck),
+)
+
+
 def change(source, kind, *values):
     if kind == "event":
         at, name, user, mapping = values
@@ -89,15 +100,7 @@ def change(source, kind, *values):
                   status, end_at, name)  # fmt: skip
 
 
-@settings(
-    max_examples=3,
-    deadline=None,
-    derandomize="CI" in os.environ,
-    database=None,
-    print_blob=True,
-    phases=[Phase.generate],  # a series is short enough to read, and shrinking takes minutes
-    suppress_health_check=list(HealthCheck),
-)
+@SERIES
 @given(first=st.sampled_from((NOON, START)), plays=st.lists(RUNS, min_size=2, max_size=3))
 def test_any_series_of_runs_ends_where_the_model_does(source, run, first, plays):
     play(source, run, first, plays)

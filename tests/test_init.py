@@ -15,11 +15,13 @@ from api.settings import Settings
 from dbt_project import ROOT, runner
 from dbt_project import init as initialise
 from dbt_project.database import database_name, dbt_environment, parse_url
+from dbt_project.source import TABLES
 
 PASSWORD = "p@ss/w:rd 100%?"
 # Names that would do harm wherever they are not quoted.
 WRITER = f"""Etl "w" '; drop schema public cascade; -- {os.getpid()}"""
 READER = f"""Dash %s {{0}} "r" ' {os.getpid()}"""
+OTHER = f"Other {os.getpid()}"
 PATHS = (
     *("/v1/metrics/daily", "/v1/metrics/daily?format=csv", "/v1/metrics/experiments"),
     *("/v1/metrics/funnels", "/v1/metrics/summary", "/v1/runs", "/ready"),
@@ -33,15 +35,13 @@ def login(database_url, maintenance):
 
     def create(name):
         roles.append(name)
-        query = sql.SQL("create role {} login password {}")
-        maintenance.execute(query.format(sql.Identifier(name), PASSWORD))
+        maintenance.execute(f"create role {quoted(name)} login password '{PASSWORD}'")
         return tables.url_of(database_url, user=name, password=PASSWORD)
 
     yield create
     with psycopg.connect(database_url, autocommit=True) as conn:
-        for name in reversed(roles):
-            query = sql.SQL("drop owned by {0} cascade; drop role {0}")
-            conn.execute(query.format(sql.Identifier(name)))
+        for name in map(quoted, reversed(roles)):
+            conn.execute(f"drop owned by {name} cascade; drop role {name}")
 
 
 @pytest.fixture
@@ -54,6 +54,10 @@ def app(source):
         event("2026-11-23 10:00", "session_submitted", "a", mapping={"x": "A"}),
     )
     return source
+
+
+def quoted(role):
+    return sql.Identifier(role).as_string()
 
 
 def as_role(url, query):
@@ -165,12 +169,10 @@ def test_the_reader_keeps_reading_tables_that_are_dropped_and_built_again(
         assert all_read() == [[(True,)]] * len(built)
 
     # `init` grants what was revoked, and a run revokes nothing.
-    query = sql.SQL("revoke all on all tables in schema analytics from {}")
-    app.conn.execute(query.format(sql.Identifier(READER)))
-    other = login(f"Other {os.getpid()}")
-    query = sql.SQL("grant usage on schema analytics to {0};"
-                    " grant select on all tables in schema analytics to {0}")  # fmt: skip
-    app.conn.execute(query.format(sql.Identifier(f"Other {os.getpid()}")))
+    app.do(f"revoke all on all tables in schema analytics from {quoted(READER)}")
+    other, name = login(OTHER), quoted(OTHER)
+    app.do(f"grant usage on schema analytics to {name}")
+    app.do(f"grant select on all tables in schema analytics to {name}")
     monkeypatch.setenv("DATABASE_URL", database_url)
     assert cli(*options).exit_code == 0
     monkeypatch.setenv("DATABASE_URL", writer)
@@ -267,7 +269,7 @@ def test_a_dry_run_prints_sql_that_does_what_init_does(app, cli, login):
     assert rights(app.conn) == by_hand and not indexes.strip()
     app.do("drop schema analytics cascade; drop index event_logs_user_occurred_at,"
            " event_logs_received_at_brin")  # fmt: skip
-    app.conn.execute(sql.SQL("drop owned by {}").format(sql.Identifier(WRITER)))
+    app.do(f"drop owned by {quoted(WRITER)}")
     assert cli(*options).exit_code == 0
     assert rights(app.conn) == by_hand
 
@@ -298,14 +300,13 @@ def test_bad_options_are_refused_with_nothing_changed(app, cli, login, options, 
 
 def test_a_reader_with_other_ways_in_is_refused_or_reported(app, cli, login, monkeypatch):
     login(WRITER), login(READER)
-    member = sql.SQL("grant {} to {}").format(sql.Identifier(WRITER), sql.Identifier(READER))
-    app.conn.execute(member)
+    app.do(f"grant {quoted(WRITER)} to {quoted(READER)}")
     outcome = cli("init", "--writer", WRITER, "--reader", READER)
     assert outcome.exit_code == 1 and "or a member of it" in outcome.stderr
     assert cli("init", "--writer", WRITER).exit_code == 0
     outcome = cli("init", "--reader", READER)
     assert outcome.exit_code == 1 and "or a member of it" in outcome.stderr
-    app.conn.execute(sql.SQL("revoke {} from {}").format(*map(sql.Identifier, (WRITER, READER))))
+    app.do(f"revoke {quoted(WRITER)} from {quoted(READER)}")
 
     monkeypatch.setenv("ANALYTICS_SCHEMA", "public")
     outcome = cli("init", "--reader", READER)
@@ -329,17 +330,12 @@ def test_a_reader_with_other_ways_in_is_refused_or_reported(app, cli, login, mon
 @pytest.mark.parametrize("given", ["nothing", "all but what it cannot give"])
 def test_a_role_that_may_not_grant_changes_nothing(app, cli, login, monkeypatch, given):
     login(WRITER), login(READER)
-    poor = login(f"Poor {os.getpid()}")
-    name = sql.Identifier(f"Poor {os.getpid()}")
+    monkeypatch.setenv("DATABASE_URL", login(OTHER))
     if given != "nothing":
-        query = """
-            create schema analytics authorization {0};
-            grant select on all tables in schema public to {0};
-            grant {1} to {0}
-        """
-        app.conn.execute(sql.SQL(query).format(name, sql.Identifier(WRITER)))
+        app.do(f"create schema analytics authorization {quoted(OTHER)}")
+        app.do(f"grant select on all tables in schema public to {quoted(OTHER)}")
+        app.do(f"grant {quoted(WRITER)} to {quoted(OTHER)}")
     before = catalogue(app.conn)
-    monkeypatch.setenv("DATABASE_URL", poor)
     outcome = cli("init", "--writer", WRITER, "--reader", READER)
     assert (outcome.exit_code, outcome.stdout) == (1, "")
     told = "permission denied" if given == "nothing" else "no privileges were granted for"
@@ -351,16 +347,14 @@ def test_a_role_that_is_no_superuser_can_set_up_its_own_database(
     app, cli, run, login, monkeypatch, database_url
 ):
     writer, reader = login(WRITER), login(READER)
-    owner = login(f"Owner {os.getpid()}")
-    name, db = sql.Identifier(f"Owner {os.getpid()}"), sql.Identifier(app.conn.info.dbname)
-    app.conn.execute(sql.SQL("alter database {} owner to {}").format(db, name))
-    app.conn.execute(sql.SQL("grant {} to {}").format(sql.Identifier(WRITER), name))
-    for table in ("event_logs", "assignments", "experiments", "experiment_variants"):
-        app.conn.execute(sql.SQL("alter table {} owner to {}").format(sql.Identifier(table), name))
-    monkeypatch.setenv("DATABASE_URL", owner)
+    monkeypatch.setenv("DATABASE_URL", login(OTHER))
+    app.do(f"alter database {app.conn.info.dbname} owner to {quoted(OTHER)}")
+    app.do(f"grant {quoted(WRITER)} to {quoted(OTHER)}")
+    for table in TABLES:
+        app.do(f"alter table {table} owner to {quoted(OTHER)}")
     outcome = cli("init", "--writer", WRITER, "--reader", READER, "--indexes")
     assert outcome.exit_code == 0, outcome.stderr
     monkeypatch.setenv("DATABASE_URL", writer)
     assert run("--job", "daily").exit_code == 0
     assert as_role(reader, "select count(*) > 0 from analytics.daily_metric_rollups") == [(True,)]
-    app.conn.execute(sql.SQL("alter database {} owner to current_user").format(db))
+    app.do(f"alter database {app.conn.info.dbname} owner to current_user")

@@ -39,10 +39,7 @@ def test_indexes_are_built_when_asked_and_only_once(source, cli):
             f"CREATE INDEX {USER_TIME} ON public.event_logs"
             " USING btree (anonymous_user_id, occurred_at)",
         ),
-        RECEIVED: (
-            True,
-            f"CREATE INDEX {RECEIVED} ON public.event_logs USING brin (received_at)",
-        ),
+        RECEIVED: (True, f"CREATE INDEX {RECEIVED} ON public.event_logs USING brin (received_at)"),
     }
     assert outcome.stderr.count("create index concurrently") == 2
     again = cli("init", "--indexes")

@@ -6,12 +6,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from api_answers import answers
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from psycopg import sql
 from source_shapes import with_time_zones
 from tables import after_run, differences, expected, stored
-from test_against_oracle import CHANGES, NOON, awkward, play
+from test_against_oracle import CHANGES, NOON, SERIES, awkward, play
 
 import cli as command_line
 
@@ -129,15 +129,7 @@ def test_a_run_across_midnight_belongs_to_its_first_day(source, cli, database_ur
 
 
 @pytest.mark.chaos
-@settings(
-    max_examples=12,
-    deadline=None,
-    derandomize="CI" in os.environ,
-    database=None,
-    print_blob=True,
-    phases=[Phase.generate],
-    suppress_health_check=list(HealthCheck),
-)
+@settings(SERIES, max_examples=12)
 @given(
     plays=st.lists(
         st.tuples(

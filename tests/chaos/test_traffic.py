@@ -47,6 +47,13 @@ def assert_as_from_scratch(source, url):
     assert_nothing_is_left(source.conn)
 
 
+def assert_one_created(runs, refusal):
+    """A first run beside plain dbt may be refused where the other created something just now."""
+    refused = [run for run in runs if run.exit_code]
+    assert len(refused) < len(runs), runs
+    assert all(refusal in run.stdout + run.stderr for run in refused), refused
+
+
 @pytest.mark.chaos
 @pytest.mark.parametrize("count", [2, 8])
 def test_the_same_job_of_many(settled, database_url, served, count):
@@ -102,7 +109,7 @@ def test_plain_dbt_beside_the_first_run(lively, database_url, job):
         processes = [start(database_url, *command) for command in (jobs(job), beside, beside)]
         wait_until(lambda: lively.conn.execute(THREE_WAIT).fetchone()[0])
     runs = [end(process) for process in processes]
-    assert [run.exit_code for run in runs] == [0, 0, 0], runs
+    assert_one_created(runs, "already exists")
     wanted = expected(lively.rows(), NOW, 14)._asdict()[job]
     assert stored(lively.conn)._asdict()[job].keys() == wanted.keys()
     assert lively.conn.execute(DOUBLE_INDEXES).fetchall() == []
@@ -117,5 +124,5 @@ def test_plain_dbt_creates_the_schema_beside_itself(lively, database_url):
         commands = [jobs("daily"), *([*DBT, "--select", "daily"] for _ in range(2))]
         processes = [start(database_url, *command) for command in commands]
         wait_until(lambda: lively.conn.execute(THREE_WAIT).fetchone()[0])
-    runs = [end(process) for process in processes]
-    assert [run.exit_code for run in runs] == [0, 0, 0], runs
+    assert_one_created([end(process) for process in processes], "pg_namespace_nspname_index")
+    assert_as_from_scratch(lively, database_url)

@@ -15,13 +15,7 @@ from wire import PROTECTED, TOKEN
 from api import auth, create_app, static_files
 from api.settings import Settings
 
-SECRET_FILES = [
-    "etc/passwd",
-    "auth.py",
-    "api/auth.py",
-    "templates/docs.html",
-    "openapi.json",
-]
+SECRET_FILES = ["etc/passwd", "auth.py", "api/auth.py", "templates/docs.html", "openapi.json"]
 UP = [
     "..", "%2e%2e", ".%2e", "%252e%252e", "..%00", "..;", "....//..", "%c0%ae%c0%ae",
     "%uff0e%uff0e", "..%5c..", "..\\..", "%2e%2e%5c", "vendor/../..", "./..", "css/%2e%2e/%2e%2e",
