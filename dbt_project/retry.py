@@ -16,10 +16,13 @@ SQLSTATES = (
     "08000", "08001", "08003", "08006",  # the connection broke
     "25P03", "57P05",  # the server ended it for being idle
     "40001", "40P01",  # serialization failure, deadlock
+    "42P06", "42P07",  # plain dbt created the schema or table at this moment
     "53300",  # too many connections
     "57P01", "57P02", "57P03",  # the server shuts down, crashed, or starts up
 )  # fmt: skip
 NAMES = {errors.lookup(state).__name__ for state in SQLSTATES}
+# The same, where both were about to create it.
+CREATED_TWICE = re.compile('unique constraint "pg_(namespace|class|type)_')
 RAISED = re.compile(r"^psycopg2?\.(?:errors\.)?(\w+)(?:: |$)", re.MULTILINE)
 
 # What a server or a pooler says when it refuses a connection that it may accept in a moment.
@@ -41,7 +44,7 @@ def is_transient(failure: BaseException | str) -> bool:
         failure = "".join(traceback.format_exception(failure))
     for raised in RAISED.finditer(failure):
         name, rest = raised.group(1), failure[raised.start() :]
-        if name in NAMES:
+        if name in NAMES or (name == "UniqueViolation" and CREATED_TWICE.search(rest)):
             return True
         if name in ("OperationalError", "InterfaceError", "DatabaseError"):
             # What the server said counts, even where another of its addresses did not answer.

@@ -15,6 +15,13 @@ CONNECTING = 'psycopg2.OperationalError: connection to server at "db", port 5432
     [
         ("psycopg2.errors.AdminShutdown: terminating connection", True),
         ("psycopg2.errors.DeadlockDetected: deadlock detected", True),
+        ('psycopg2.errors.DuplicateTable: relation "funnel_steps" already exists', True),
+        ('psycopg.errors.UniqueViolation: … constraint "pg_namespace_nspname_index"', False),
+        (
+            "psycopg.errors.UniqueViolation: duplicate key value violates unique constraint"
+            ' "pg_namespace_nspname_index"',
+            True,
+        ),
         ("psycopg.errors.TooManyConnections: sorry", True),
         ("psycopg2.OperationalError: server closed the connection unexpectedly\n\tThis", True),
         ("psycopg2.OperationalError: SSL SYSCALL error: EOF detected", True),
