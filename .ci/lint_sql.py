@@ -5,7 +5,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from pathlib import Path
 
 import psycopg
 
@@ -23,7 +22,7 @@ with tempfile.TemporaryDirectory() as folder:
     with embedded.server() as uri, psycopg.connect(uri, autocommit=True) as conn:
         create_source_tables(conn, "public")
         linted = subprocess.run(
-            [Path(sys.executable).parent / "sqlfluff", "lint", "--disable-progress-bar", *FOLDERS],
+            [sys.executable, "-m", "sqlfluff", "lint", "--disable-progress-bar", *FOLDERS],
             cwd=ROOT,
             env={**os.environ, **dbt_environment(conn), "DBT_PROFILES_DIR": str(profiles)},
         )
