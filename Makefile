@@ -23,8 +23,9 @@ help: ## Show the targets
 setup: .venv/ready ## Make the virtual environment
 
 .venv/ready: pyproject.toml constraints.txt $(if $(CLEAR),start-over)
-	@$(PYTHON) $(FITS) || { echo "This project needs Python 3.11, 3.12 or 3.13. $(PYTHON) is" \
-	    "`$(PYTHON) --version 2>&1`. Name another one: PYTHON=python3.12 make $(MAKECMDGOALS)"; exit 1; } >&2
+	@$(PYTHON) $(FITS) 2>/dev/null || { version=`$(PYTHON) --version 2>&1` || version=missing; echo \
+	    "This project needs Python 3.11, 3.12 or 3.13, and $(PYTHON) is $$version." \
+	    "Name another one: PYTHON=python3.12 make $(MAKECMDGOALS)"; exit 1; } >&2
 	rm -f .venv/ready
 	$(PYTHON) -m venv $(CLEAR) .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
