@@ -188,6 +188,11 @@ def test_a_database_that_cannot_be_reached_is_told(
         "postgresql://app:pass@secret@host.invalid/db",
         "postgresql://app:secret@[host/db",
         "postgresql://app:secret@host:99999/db",
+        "postgresql://app:pass?x&secret=word@host/db",
+        "postgresql://app@host/db?sslmod=secret",
+        "postgresql://app@host/db?passwort=secret",
+        '"postgresql://app:secret@host/db',
+        "prisma://app:secret@host/?api_key=secret",
     ],
 )
 def test_an_unreadable_url_is_told_without_the_password(url):
@@ -211,6 +216,20 @@ def test_an_unreadable_url_is_told_without_the_password(url):
             {"host": "host", "dbname": "db", "sslmode": "prefer"},
         ),
         ("postgresql://host/db?schema=app", {"host": "host", "dbname": "db"}),
+        ("postgres://host/db?supa=x&uselibpqcompat=true&workaround=y&channel_binding=require",
+         {"host": "host", "dbname": "db", "channel_binding": "require"}),
+        ("postgresql+asyncpg://u:p@host/db?ssl=verify-full&command_timeout=3",
+         {"host": "host", "dbname": "db", "user": "u", "password": "p", "sslmode": "verify-full"}),
+        ("jdbc:postgresql://host/db?user=u&password=p&ssl=true&prepareThreshold=0",
+         {"host": "host", "dbname": "db", "user": "u", "password": "p", "sslmode": "require"}),
+        ("postgres://host/db?ssl=1&sslmode=no-verify",
+         {"host": "host", "dbname": "db", "sslmode": "require"}),
+        ("postgres://host/db?ssl=0", {"host": "host", "dbname": "db", "sslmode": "disable"}),
+        ("postgres://host/db?sslrootcert=system",
+         {"host": "host", "dbname": "db", "sslrootcert": "system", "sslmode": "verify-full"}),
+        (" 'postgresql://host/db?options=endpoint%3De&&'\r\n",
+         {"host": "host", "dbname": "db", "options": "endpoint=e"}),
+        ('"postgresql://host/db"', {"host": "host", "dbname": "db"}),
         ("postgresql://host/db?", {"host": "host", "dbname": "db"}),
         ("postgresql:///db?host=/run/pg", {"host": "/run/pg", "dbname": "db"}),
         ("postgresql://u@%2Frun%2Fpg/db", {"host": "/run/pg", "user": "u", "dbname": "db"}),
@@ -224,6 +243,21 @@ def test_what_a_url_may_hold(url, parameters):
     found.setdefault("connect_timeout", "10")
     assert parameters.items() <= found.items()
     assert set(found) <= {*parameters, *TIMEOUTS, "dbname"}
+
+
+def test_a_dropped_parameter_is_named_and_a_blank_url_is_refused(cli, monkeypatch, database_url):
+    given = tables.url_of(database_url)
+    more = "&" if "?" in given else "?"
+    monkeypatch.setenv("DATABASE_URL", f"{given}{more}schema=app&supa=secret&sslmode=prefer")
+    told = (
+        "Ignoring schema, supa in DATABASE_URL. SOURCE_SCHEMA names the schema of the app's tables."
+    )
+    assert cli("runs").stderr == f"{told}\n"
+    for blank in ("", " \n", "''"):
+        monkeypatch.setenv("DATABASE_URL", blank)
+        for command in (["runs"], ["--json"], ["serve", "--port", "1"]):
+            outcome = cli(*command)
+            assert outcome.exit_code == 1 and "DATABASE_URL is blank" in outcome.stderr
 
 
 def test_the_least_rights_and_an_awkward_password_are_enough(source, guarded, cli, monkeypatch):

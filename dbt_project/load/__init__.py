@@ -10,7 +10,7 @@ from psycopg import errors, sql
 from psycopg.rows import tuple_row
 
 from dbt_project import source
-from dbt_project.database import DatabaseError
+from dbt_project.database import DatabaseError, given_url
 from dbt_project.load.event import ALIASES, COLUMNS, event_row, shown
 from dbt_project.load.files import BadColumns, File
 from dbt_project.messages import Failure
@@ -83,7 +83,7 @@ class BadFile(Failure):
 
 def check_target(conn: psycopg.Connection, into_app: bool) -> None:
     """Raise DatabaseError unless the database is the embedded one or the user asked for it."""
-    if os.environ.get("DATABASE_URL", "").strip() and not into_app:
+    if given_url() and not into_app:
         raise DatabaseError(
             f"DATABASE_URL names database {conn.info.dbname} on {conn.info.host}, whose event log"
             " may be an app's own; add --into-app to load the file into it all the same."
