@@ -62,10 +62,10 @@ def source_schema() -> str:
 def _schema(variable: str, default: str) -> str:
     name = os.environ.get(variable) or default
     # dbt quotes names without escaping them, its driver expands %, and PostgreSQL truncates.
-    if re.search(r"""['"%\\{}\x00-\x1f\x7f]""", name) or len(name.encode()) > 63:
+    if re.search(r"""['"%\\{}\x00-\x1f\x7f]|^ | $""", name) or len(name.encode()) > 63:
         raise DatabaseError(
-            f"{variable} names a schema that dbt cannot use: {name!r}. Use a name of at most 63"
-            " bytes without quotes, %, backslashes, braces and control characters."
+            f"{variable} names a schema that dbt cannot use: {name!r}. Use at most 63 bytes, no"
+            " quotes, %, backslashes, braces and control characters, and no blanks at its ends."
         )
     return name
 
@@ -79,6 +79,7 @@ def database(*, with_dbt: bool = False) -> Iterator[str]:
     """
     analytics_schema(), source_schema()
     if with_dbt:
+        _check_threads()
         home.profiles()
     if url := given_url():
         yield parse_url(url)
@@ -87,6 +88,12 @@ def database(*, with_dbt: bool = False) -> Iterator[str]:
     else:
         with embedded.server() as uri:
             yield parse_url(uri)
+
+
+def _check_threads() -> None:
+    threads = os.environ.get("DBT_THREADS") or "4"
+    if not re.fullmatch("[1-9][0-9]{0,2}", threads):
+        raise DatabaseError(f"DBT_THREADS must be a whole number from 1 to 999, not {threads!r}.")
 
 
 def given_url() -> str | None:

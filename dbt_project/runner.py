@@ -155,7 +155,10 @@ def build(
             on_step(event.data.node_info)
         elif event.info.name == "NodeFinished":
             on_step(event.data.node_info, event.data.run_result)
-            ended.append((nodes.get(event.data.node_info.unique_id), event.data.run_result))
+            result = event.data.run_result
+            # A signal cancels what runs, which fails then as if the server were to blame.
+            if result.status in ENDED_WELL or not signals.received():
+                ended.append((nodes.get(event.data.node_info.unique_id), result))
         elif event.info.name in TRACED:
             traces[event.data.node_info.unique_id] += event.data.exc_info
         elif event.info.name == "JinjaLogInfo" and event.data.msg.startswith(IGNORED):
@@ -178,6 +181,7 @@ def build(
     )
     for node, result in ended:
         _record(node, result, runs, traces[node.unique_id])
+    signals.raise_if_received()
     for run in runs:
         # dbt calls a selection that matches nothing a success, and has no results where it was
         # stopped as a whole.

@@ -33,14 +33,18 @@ def interruptible() -> Iterator[None]:
     global _interruptible
     before, _interruptible = _interruptible, True
     try:
-        _raise_if_received()
+        raise_if_received()
         yield
     finally:
         _interruptible = before
-        _raise_if_received()
+        raise_if_received()
 
 
-def _raise_if_received() -> None:
+def received() -> bool:
+    return bool(_received)
+
+
+def raise_if_received() -> None:
     if _received:
         raise KeyboardInterrupt
 

@@ -208,7 +208,7 @@ def test_without_a_token_only_what_is_open_answers(api_conninfo):
 
 
 def test_without_a_database_url_the_embedded_one_serves(tmp_path):
-    environment = {"DATABASE_URL": "", "DASHBOARD_TOKEN": TOKEN, "ROLLUP_HOME": str(tmp_path)}
+    environment = {"DASHBOARD_TOKEN": TOKEN, "ROLLUP_HOME": str(tmp_path)}
     with serving(tmp_path / "log", **environment) as (process, port, _):
         body = json.loads(ask(port, DAILY)[2])
         assert body["no_data"] is True and body["days"] == []
