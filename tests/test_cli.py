@@ -136,6 +136,32 @@ def test_where_the_command_cannot_work_it_says_what_does(change, told):
     ast.parse((ROOT / "cli.py").read_text(), feature_version=(3, 7))  # or it could not say so
 
 
+def test_make_wants_a_fitting_python_and_replaces_an_unfit_environment(tmp_path):
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        (tmp_path / name).write_text((ROOT / name).read_text())
+    (tmp_path / ".venv/bin").mkdir(parents=True)
+    (tmp_path / ".venv/ready").touch()
+    unfit = tmp_path / ".venv/bin/python"
+    unfit.write_text("#!/bin/sh\n[ $1 != --version ] || exec echo Python 3.14.0\nexit 1\n")
+    unfit.chmod(0o755)
+
+    def make(*arguments):
+        command = ["make", *arguments, "setup"]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+
+    told = (
+        "This project needs Python 3.11, 3.12 or 3.13, and .venv/bin/python is Python 3.14.0. Name"
+    )
+    assert make("PYTHON=.venv/bin/python").stderr.startswith(told)
+    assert "is missing." in make("PYTHON=no-such-python").stderr
+    plan = make("-n", f"PYTHON={sys.executable}").stdout
+    assert "-m venv --clear .venv" in plan and "[dev]" not in plan
+    unfit.unlink()
+    unfit.symlink_to(sys.executable)
+    assert make("-n").stdout == "make: Nothing to be done for 'setup'.\n"
+    assert 'requires-python = ">=3.11,<3.14"' in (tmp_path / "pyproject.toml").read_text()
+
+
 def test_the_summary_in_json(source, run):
     source.events(
         tables.event("2026-11-23 10:00"),
