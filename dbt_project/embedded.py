@@ -183,7 +183,7 @@ def _fail(data: Path, output: IO[bytes], status: int) -> NoReturn:
     text = output.read().decode(errors="replace").strip()
     found = re.search(r"(?:FATAL|PANIC|ERROR|error): +(.+)", text)
     reason = found[1] if found else text.rpartition("\n")[2] or f"it ended with {status}"
-    if not text and not shutil.disk_usage(data.parent).free:  # not even its log fits
+    if not found and shutil.disk_usage(data.parent).free < 2**20:  # its log did not fit
         reason = "No space left on device"
     raise Failure(f"The embedded PostgreSQL in {data} cannot start: {reason}.")
 
