@@ -75,11 +75,12 @@ def database(*, with_dbt: bool = False) -> Iterator[str]:
     """Yield the conninfo of the database; an embedded server runs at least until the exit.
 
     Raises Failure for a setting that cannot be used, before anything is started. With `with_dbt`
-    that includes ROLLUP_HOME, where dbt's profile is.
+    that includes what dbt reads, and the folders that it writes to.
     """
     analytics_schema(), source_schema()
     if with_dbt:
         _check_threads()
+        home.check_dbt_folders()
         home.profiles()
     if url := given_url():
         yield parse_url(url)

@@ -3,6 +3,7 @@
 import os
 import pwd
 import stat
+import tempfile
 from pathlib import Path
 
 from dbt_project import ROOT
@@ -19,6 +20,19 @@ def folder() -> Path:
 def profiles() -> Path:
     """Return the folder of dbt's profile. Raises Failure as `private_folder` does."""
     return private_folder(folder() / "profiles")
+
+
+def check_dbt_folders() -> None:
+    """Raise Failure unless dbt can write its log and its artifacts, which it notices late."""
+    for variable, default in (("DBT_LOG_PATH", "logs"), ("DBT_TARGET_PATH", "target")):
+        path = Path(os.environ.get(variable) or ROOT / default)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=path).close()
+        except OSError as error:
+            raise Failure(
+                f"{variable} cannot be used: {error.strerror}: {path}. Set it to another folder."
+            ) from None
 
 
 def private_folder(path: Path) -> Path:

@@ -94,6 +94,8 @@ def test_bad_usage_is_refused_before_any_sql(cli, monkeypatch, arguments, told):
         ("DBT_THREADS", "0"),
         ("SOURCE_SCHEMA", " "),
         ("ROLLUP_HOME", f"{__file__}/x"),
+        ("DBT_LOG_PATH", "/proc/x"),
+        ("DBT_TARGET_PATH", f"{__file__}/x"),
     ],
 )
 def test_a_bad_setting_is_refused_before_anything_starts(cli, monkeypatch, name, value):
