@@ -25,6 +25,9 @@ from dbt_project.messages import Failure
 
 VERSION = "18"
 PORT = 5432  # a part of the socket's name; PGPORT would change it
+# The folder is relative to the data, whose path may be too long for a socket, or need quotes.
+SETTINGS = ("-c", "listen_addresses=", "-c", "unix_socket_directories=.", "-c", f"port={PORT}",
+            "-c", "lc_messages=C")  # fmt: skip
 MAP = "rollup"
 INCOMPLETE = "not a complete database: delete it, or let ROLLUP_HOME name another folder."
 ACCOUNT = "pgserver"  # runs the server that root starts
@@ -47,24 +50,20 @@ def server(name: str = "postgres") -> Iterator[str]:
     data = home / name
     refuse_shared(data, {os.geteuid(), account.pw_uid})
     with ExitStack() as opened:
-        process = None
         try:
             lock = opened.enter_context((home / f"{name}.lock").open("a"))
             users = opened.enter_context((home / f"{name}.users").open("a"))
+            with _locked(lock):
+                process = _start(data, account)
+                fcntl.flock(users, fcntl.LOCK_SH)  # ends with this process, whatever ends it
         except OSError as error:
             raise Failure(f"ROLLUP_HOME cannot be used: {error}.") from None
         try:
-            with signals.interruptible(), _locked(lock):
-                try:
-                    process = _start(data, account)
-                except OSError as error:
-                    raise Failure(f"ROLLUP_HOME cannot be used: {error}.") from None
-                fcntl.flock(users, fcntl.LOCK_SH)  # ends with this process, whatever ends it
             yield _uri(data)
         finally:
             with _locked(lock), suppress(BlockingIOError):
                 fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                _stop(data, process)
+                _stop(data / "postmaster.pid", process)
 
 
 @contextmanager
@@ -97,30 +96,31 @@ def server_account() -> pwd.struct_passwd:
 
 def _start(data: Path, account: pwd.struct_passwd) -> subprocess.Popen | None:
     """Start the server unless it runs; return its process if it was started here."""
-    if not (data / "PG_VERSION").exists():
-        _create(data, account)
-    version = (data / "PG_VERSION").read_text().strip()
-    if version != VERSION:
-        raise Failure(
-            f"{data} is of PostgreSQL {version}, and this is {VERSION}: move it away, or let"
-            " ROLLUP_HOME name another folder."
-        )
-    user = pwd.getpwuid(os.geteuid()).pw_name
-    _rewrite(data / "pg_hba.conf", f"local all all peer map={MAP}\n")
-    _rewrite(data / "pg_ident.conf", f'{MAP} "{user}" postgres\n')
-    if _answers(data):
-        return None
-    _forget_dead_server(data)
-    _open_to(account, data)
-    # Relative to the data, since their path may be too long for a socket, or need quotes.
-    settings = ["listen_addresses=", "unix_socket_directories=.", f"port={PORT}", "lc_messages=C"]
-    with data.with_suffix(".log").open("w+b") as output:
-        command = ["postgres", "-D", ".", *(part for one in settings for part in ("-c", one))]
-        process = _spawn(command, data, account, output)
-        while not _answers(data):
-            if process.poll() is not None:
-                _fail(data, output, process.returncode)
-            time.sleep(0.02)
+    with ExitStack() as on_failure, signals.interruptible():
+        if not (data / "PG_VERSION").exists():
+            _create(data, account)
+        version = (data / "PG_VERSION").read_text().strip()
+        if version != VERSION:
+            raise Failure(
+                f"{data} is of PostgreSQL {version}, and this is {VERSION}: move it away, or let"
+                " ROLLUP_HOME name another folder."
+            )
+        user = pwd.getpwuid(os.geteuid()).pw_name
+        _rewrite(data / "pg_hba.conf", f"local all all peer map={MAP}\n")
+        _rewrite(data / "pg_ident.conf", f'{MAP} "{user}" postgres\n')
+        if _answers(data):
+            return None
+        _forget_dead_server(data / "postmaster.pid")
+        _open_to(account, data)
+        with data.with_suffix(".log").open("w+b") as output:
+            process = _spawn(["postgres", "-D", ".", *SETTINGS], data, account, output)
+            on_failure.callback(_stop, data / "postmaster.pid", process)
+            while not _answers(data):
+                if process.poll() is not None:
+                    _fail(data, output, process.returncode)
+                time.sleep(0.02)
+        signals.raise_if_received()
+        on_failure.pop_all()
     return process
 
 
@@ -154,7 +154,7 @@ def _open_to(account: pwd.struct_passwd, data: Path) -> None:
     for place in (*data.parents, *BIN.parents):
         if ~place.stat().st_mode & 0o011:
             place.chmod(place.stat().st_mode | 0o011)
-    subprocess.run(["chmod", "-R", "a+rX", BIN.parent], check=True)
+    subprocess.run(["chmod", "-R", "a+rX", BIN.parent], stderr=subprocess.DEVNULL)
 
 
 def _spawn(
@@ -211,30 +211,27 @@ def _uri(data: Path) -> str:
     return f"postgresql://postgres@/postgres?host={quote(str(place), safe='')}&port={PORT}"
 
 
-def _processes(data: Path) -> set[int]:
-    """Return the processes whose working directory is the data folder, as the server's is."""
-    import psutil  # of the wheel; needed only here, and takes time to import
+def _forget_dead_server(pid_file: Path) -> None:
+    """Remove the pid file of a killed server if its number is another process's by now."""
+    import psutil  # of the wheel; takes time to import
 
-    running = psutil.process_iter(["cwd"])
-    return {process.pid for process in running if process.info["cwd"] == str(data)}
-
-
-def _forget_dead_server(data: Path) -> None:
-    """Remove the pid file of a killed server, whose number may be another process's by now."""
-    if (data / "postmaster.pid").exists() and not _processes(data):
-        (data / "postmaster.pid").unlink()
+    with suppress(FileNotFoundError, psutil.NoSuchProcess):
+        pid = pid_file.read_bytes().partition(b"\n")[0]
+        if not pid.isdigit() or psutil.Process(int(pid)).name() != "postgres":
+            pid_file.unlink()
 
 
-def _stop(data: Path, process: subprocess.Popen | None) -> None:
-    pid_file = data / "postmaster.pid"
-    with suppress(OSError, ValueError, IndexError):
-        pid = int(pid_file.read_bytes().split()[0])
-        if pid in _processes(data):
-            os.kill(pid, signal.SIGINT)
-            while pid_file.exists() and pid in _processes(data):
-                time.sleep(0.02)
+def _stop(pid_file: Path, process: subprocess.Popen | None) -> None:
     if process:
+        process.send_signal(signal.SIGINT)
         process.wait()
+        return
+    with suppress(OSError, ValueError):  # it is gone
+        pid = int(pid_file.read_bytes().partition(b"\n")[0])
+        os.kill(pid, signal.SIGINT)
+        while pid_file.exists():
+            os.kill(pid, 0)
+            time.sleep(0.02)
 
 
 def _rewrite(path: Path, text: str) -> None:
