@@ -92,7 +92,7 @@ def database(*, with_dbt: bool = False) -> Iterator[str]:
 
 
 def _check_threads() -> None:
-    threads = os.environ.get("DBT_THREADS") or "4"
+    threads = os.environ.get("DBT_THREADS", "4")
     if not re.fullmatch("[1-9][0-9]{0,2}", threads):
         raise DatabaseError(f"DBT_THREADS must be a whole number from 1 to 999, not {threads!r}.")
 
