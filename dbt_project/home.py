@@ -14,7 +14,8 @@ OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 def folder() -> Path:
     """Return where the embedded database and dbt's profile live; ROLLUP_HOME moves it."""
-    return Path(os.environ.get("ROLLUP_HOME", "").strip() or ROOT / ".rollup").absolute()
+    given = os.environ.get("ROLLUP_HOME", "")
+    return Path(given if given.strip() else ROOT / ".rollup").absolute()
 
 
 def profiles() -> Path:
