@@ -40,6 +40,7 @@ SERVER_TIMEOUTS = {
     if name != "connect_timeout"
 }
 
+QUOTES = "'\""
 PINNED = "set local search_path = pg_catalog"
 
 Statement = sql.SQL | sql.Composed  # what can be executed without values
@@ -115,14 +116,14 @@ def parse_url(url: str) -> str:
     used; the message holds no part of it that may be secret.
     """
     url = url.strip()
-    if len(url) > 1 and url[0] == url[-1] and url[0] in "'\"":  # as `docker --env-file` keeps them
+    if len(url) > 1 and url[0] == url[-1] and url[0] in QUOTES:  # as `docker --env-file` keeps them
         url = url[1:-1].strip()
     scheme = re.match(r"(?:jdbc:)?postgres(?:ql)?(?:\+\w+)?://", url)
-    if not scheme or url.startswith("postgres+"):
-        is_prisma = " Prisma's proxy is no database." if url.startswith("prisma") else ""
-        quote = " Remove the quote before it." if url[:1] in ("'", '"') else ""
+    if not scheme or url[-1] in QUOTES:
+        quote = " Remove the quote." if url.strip(QUOTES) != url else ""
+        proxy = " Prisma's proxy is no database." if url.startswith("prisma") else ""
         raise DatabaseError(
-            f"DATABASE_URL must start with postgresql:// or postgres://.{is_prisma}{quote}"
+            f"DATABASE_URL must start with postgresql:// or postgres://.{quote}{proxy}"
         )
     base, _, query = url[scheme.end() :].partition("?")
     options = _options([option for option in query.split("&") if option], "@" in query)

@@ -282,6 +282,7 @@ def test_a_database_that_cannot_be_reached_is_told(
         "postgresql://app@host/db?sslmod=secret",
         "postgresql://app@host/db?passwort=secret",
         '"postgresql://app:secret@host/db',
+        "postgresql://app:secret@host/db'",
         "prisma://app:secret@host/?api_key=secret",
     ],
 )
