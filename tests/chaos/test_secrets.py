@@ -29,7 +29,7 @@ BAD_URLS = {
     "no such socket": f"postgresql://app:{ENCODED}@%2Fno%2Fsuch/db",
     "bad sslmode": f"postgresql://app:{ENCODED}@localhost:1/db?sslmode=never",
     "no root certificate": f"postgresql://app:{ENCODED}@localhost:1/db?sslmode=verify-full",
-    "bad option": f"postgresql://app:{ENCODED}@localhost:1/db?nonsense=1",
+    "bad option": f"postgresql://app:{ENCODED}@localhost:1/db?sslnonsense=1",
     "bad timeout": f"postgresql://app:{ENCODED}@localhost:1/db?connect_timeout=x",
     "bad target": f"postgresql://app:{ENCODED}@localhost:1/db?target_session_attrs=x",
     "hosts and ports": f"postgresql://app:{ENCODED}@a.invalid:1,b.invalid:2/db?port=1,2,3",
