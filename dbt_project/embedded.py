@@ -133,18 +133,19 @@ def _create(data: Path, account: pwd.struct_passwd) -> None:
     for left_over in data.parent.glob(f"{data.name}.new-*"):
         shutil.rmtree(left_over, ignore_errors=True)
     new = Path(tempfile.mkdtemp(prefix=f"{data.name}.new-", dir=data.parent))
-    try:
+    with ExitStack() as at_end:
+        at_end.callback(shutil.rmtree, new, ignore_errors=True)
         _open_to(account, new)
         os.chown(new, account.pw_uid, account.pw_gid)
         # The same on every machine, whatever locales it has.
         locale = ("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
         with tempfile.TemporaryFile(dir=data.parent) as output:
             command = ["initdb", "-D", ".", "-U", "postgres", "--encoding=UTF8", *locale]
-            if status := _spawn(command, new, account, output).wait():
-                _fail(data, output, status)
+            process = _spawn(command, new, account, output)
+            at_end.callback(process.kill)
+            if process.wait():
+                _fail(data, output, process.returncode)
         new.rename(data)  # which may exist as an empty folder
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
 
 
 def _open_to(account: pwd.struct_passwd, data: Path) -> None:
