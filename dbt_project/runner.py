@@ -123,7 +123,10 @@ def dbt(arguments: Iterable[str], environment: Mapping[str, str], **options: Any
     if not {"PGSERVICE", "PGSERVICEFILE"} & {*environment, *os.environ}:
         places |= {"PGSERVICE": SERVICE, "PGSERVICEFILE": str(profiles / "pg_service.conf")}
     with _environment({**environment, **places}):
-        return dbtRunner(**options).invoke([*arguments])
+        outcome = dbtRunner(**options).invoke([*arguments])
+    if isinstance(outcome.exception, KeyboardInterrupt):
+        raise outcome.exception
+    return outcome
 
 
 def build(

@@ -190,8 +190,8 @@ def test_where_it_can_listen(api_conninfo, tmp_path, host, named, url):
         # A second server finds the place taken, and does not say that it serves.
         command = [sys.executable, str(ROOT / "cli.py"), "serve", "--host", host]
         second = subprocess.run(
-            [*command, "--port", str(port)],
-            env=os.environ | environment,
+            command,
+            env=os.environ | environment | {"PORT": str(port)},
             capture_output=True,
             text=True,
         )
