@@ -10,6 +10,8 @@ LINT := .venv-lint/bin
 EVENTS ?= 1000000
 OLDEST ?= /usr/lib/postgresql/15/bin
 VENDOR := api/static/vendor
+# Otherwise each pytest process rewrites the assertions of 450 modules, plugins included.
+export PYTHONDONTWRITEBYTECODE :=
 # A folder changes when a file in it goes.
 SQL := $(wildcard models models/* models/*/* macros macros/* seeds/*/* tests/*/*.sql) \
     .sqlfluff dbt_project.yml .ci/lint_sql.py

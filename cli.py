@@ -14,7 +14,7 @@ import json
 import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 
 try:
     import click
@@ -24,9 +24,24 @@ except ModuleNotFoundError as missing:
     sys.exit(f"{missing.name} is not installed: run `make setup`, then .venv/bin/python cli.py.")
 
 from dbt_project import ROOT, __version__, preflight, report, run_log, runner, signals
-from dbt_project.database import analytics_schema, connect, database, dbt_environment, source_schema
+from dbt_project.database import (
+    analytics_schema,
+    connect,
+    database,
+    database_name,
+    dbt_environment,
+    source_schema,
+)
 from dbt_project.messages import FAILED, echo, failures
-from dbt_project.window import JOBS, MAX_DAYS, Window, iso, parse_instant, selection
+from dbt_project.window import (
+    JOBS,
+    MAX_DAYS,
+    Window,
+    iso,
+    parse_instant,
+    selection,
+    window_of_days,
+)
 
 VARIABLES = """\b
 Environment variables:
@@ -43,9 +58,22 @@ class Instant(click.ParamType):
 
     def convert(self, value, param, ctx):
         try:
-            return parse_instant(value)
+            instant = parse_instant(value)
         except ValueError:
             self.fail(f"{value!r} is no ISO 8601 time such as 2026-11-24T12:00:00Z", param, ctx)
+        if instant > datetime.now(UTC) + timedelta(minutes=5):
+            self.fail(f"{iso(instant)} is in the future; leave it out for now", param, ctx)
+        return instant
+
+
+class Day(click.ParamType):
+    name = "day"
+
+    def convert(self, value, param, ctx):
+        try:
+            return date.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is no day such as 2026-11-24", param, ctx)
 
 
 def refuse_unused(ctx: click.Context, *names: str, why: str) -> None:
@@ -65,9 +93,12 @@ def refuse_unused(ctx: click.Context, *names: str, why: str) -> None:
               help="Run this job only; repeat for several. All of them by default.")  # fmt: skip
 @click.option("--window-days", type=click.IntRange(1, MAX_DAYS), default=14, show_default=True,
               help="How many UTC days to recompute, today included.")  # fmt: skip
-@click.option("--as-of", type=Instant(), help="Compute as if it were this moment.  [default: now]")
+@click.option("--from", "first", type=Day(), help="Recompute this day and later ones, as of now.")
+@click.option("--to", "last", type=Day(), help="Last day of --from.  [default: today]")
+@click.option("--as-of", type=Instant(),
+              help="Compute as of this time, or the end of this day.  [default: now]")  # fmt: skip
 @click.option("--allow-purged", is_flag=True,
-              help="Recompute days that the source no longer has; asks first.")  # fmt: skip
+              help="Recompute final days from what a purge left; asks first.")  # fmt: skip
 @click.option("--yes", is_flag=True, help="Answer the question of --allow-purged with yes.")
 @click.option("--dry-run", is_flag=True, help="Print what would run, and change nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
@@ -75,7 +106,9 @@ def refuse_unused(ctx: click.Context, *names: str, why: str) -> None:
               help="Append the summary to a file in Markdown, as for GitHub Actions.")  # fmt: skip
 @click.version_option(__version__, prog_name="Analytics Rollups")
 @click.pass_context
-def cli(ctx, jobs, window_days, as_of, allow_purged, yes, dry_run, as_json, summary_file):
+def cli(
+    ctx, jobs, window_days, first, last, as_of, allow_purged, yes, dry_run, as_json, summary_file
+):
     """Recompute the rollups of the last days from the app's event log.
 
     DATABASE_URL names the database; without it an embedded PostgreSQL is used. Exits with 0 when
@@ -96,7 +129,7 @@ def cli(ctx, jobs, window_days, as_of, allow_purged, yes, dry_run, as_json, summ
         refuse_unused(ctx, "allow_purged", "yes", "summary_file", why="has no effect on --dry-run.")
     elif not allow_purged:
         refuse_unused(ctx, "yes", why="answers the question of --allow-purged, which is not given.")
-    window = Window(as_of or datetime.now(UTC), window_days)
+    window = _window(ctx, window_days, first, last, as_of)
     wanted = selection(jobs or JOBS)
     if dry_run:
         click.echo(report.plan(window, wanted, as_json))
@@ -111,6 +144,21 @@ def cli(ctx, jobs, window_days, as_of, allow_purged, yes, dry_run, as_json, summ
     else:
         echo(report.summary_text(window, runs))
     sys.exit(0 if all(run.ok for run in runs) else FAILED)
+
+
+def _window(ctx, days, first, last, as_of):
+    now = datetime.now(UTC)
+    if first is None and last is None:
+        return Window(as_of or now, days)
+    if first is None:
+        raise click.UsageError("--to needs --from.")
+    given = ctx.get_parameter_source
+    if as_of or given("window_days") != click.core.ParameterSource.DEFAULT:
+        raise click.UsageError("--from takes neither --window-days nor --as-of: it is as of now.")
+    try:
+        return window_of_days(now, first, last)
+    except ValueError as error:
+        raise click.UsageError(f"--from and --to: {error}. For older days use --as-of.") from None
 
 
 @cli.command()
@@ -139,7 +187,11 @@ def init(writer, readers, indexes, dry_run):
 
     with failures(stopped=STOPPED), _connection() as conn:
         wanted = Wanted(source_schema(), analytics_schema(), writer, readers, indexes)
-        lines = [script(conn, wanted)] if dry_run else init(conn, wanted)
+        lines = (
+            [script(conn, wanted)]
+            if dry_run
+            else [*init(conn, wanted), f"Set up in {database_name(conn)}."]
+        )
     echo("\n".join(lines))
 
 

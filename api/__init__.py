@@ -28,7 +28,7 @@ def utc_now() -> datetime:
 
 
 def create_app(settings: Settings | None = None, *, now: Callable[[], datetime] = utc_now) -> Flask:
-    """Return the app; it connects to the database with the first request that needs it."""
+    """Return the app. It connects to the database on the first request that needs it."""
     settings = settings or from_environment()
     app = Flask(__name__, static_folder=None)
     # A redirect would be the only response that is not JSON.
@@ -55,8 +55,8 @@ def create_app(settings: Settings | None = None, *, now: Callable[[], datetime] 
         if response.status_code in (204, 304):
             response.headers.pop("Content-Type", None)
         elif "CONTENT_LENGTH" in request.environ:
-            # No endpoint takes a body. The server closes the connection behind a response whose
-            # length it does not know, so nothing can be smuggled in behind the body's end.
+            # No endpoint takes a body. Without a known length the server closes the connection, so
+            # that no second request can be smuggled in behind the body.
             response.response = response.iter_encoded()
             response.headers.pop("Content-Length", None)
         access_log.finish(response)

@@ -1,4 +1,4 @@
-"""One line of JSON on stderr per request, and one per event worth a line."""
+"""The log on stderr: one line of JSON per request, warning or error."""
 
 import json
 import logging
@@ -14,7 +14,7 @@ from flask import Flask, Response, current_app, g, has_request_context, request
 
 from dbt_project.window import iso
 
-# Other parameters are not logged: one may be the token, sent by mistake.
+# Other parameters are not logged: a client may send the token as one by mistake.
 LOGGED_PARAMETERS = (
     "window_days",
     "from",
@@ -28,7 +28,7 @@ access = logging.getLogger("api.access")
 
 
 class JsonLines(logging.Formatter):
-    """One line of JSON per record, without the token: the app's, or outside a request `token`."""
+    """One line of JSON per record. Masks the app's token, or `token` outside of a request."""
 
     def __init__(self, token: str | None = None):
         super().__init__()
@@ -47,7 +47,7 @@ class JsonLines(logging.Formatter):
         if record.exc_info:
             text = "".join(traceback.format_exception(*record.exc_info))
             line["traceback"] = _masked(text, self.token)
-        # ASCII, since what clients send may hold other line ends and a terminal's controls.
+        # ASCII, because clients may send other line ends and control characters.
         return json.dumps(line)
 
 
@@ -57,7 +57,7 @@ def configure() -> None:
 
 
 def log_to_stderr(name: str, level: int, token: str | None = None) -> None:
-    """Write a logger's records to stderr as lines of JSON, unless it has a handler already."""
+    """Log to stderr as lines of JSON, unless the logger already has a handler."""
     logger = logging.getLogger(name)
     if not logger.handlers:
         handler = logging.StreamHandler(sys.stderr)
@@ -75,7 +75,7 @@ def init_app(app: Flask) -> None:
 
 
 def finish(response: Response) -> None:
-    """Send the request's id to the client, and write the line when the body has been sent."""
+    """Add the request id to the response, and log the request when the body has been sent."""
     response.headers["X-Request-ID"] = g.request_id
     fields = {
         "request_id": g.request_id,
@@ -106,7 +106,7 @@ def _request_id() -> str:
 
 
 def _masked(text: str | None, token: str | None = None) -> str | None:
-    """Replace the token, which a client may have put into the wrong place."""
+    """Mask the token, which a client may have put into the wrong place."""
     if current_app:
         token = current_app.extensions["settings"].token
     if text and token:

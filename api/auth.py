@@ -13,7 +13,7 @@ HEADER = "x-dashboard-token"
 
 
 def token_required(view: Callable[..., Any]) -> Callable[..., Any]:
-    """Check the token before anything else of the request."""
+    """Check the token before everything else."""
 
     @wraps(view)
     def guarded(*arguments: Any, **named: Any) -> Any:

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator
 
 from flask import Response, request
 
-MIN_BYTES = 1400  # what fits into one network packet gains nothing
-LEVEL = 1  # JSON shrinks to a tenth at any level, and this one takes a third of the time
+MIN_BYTES = 1400  # compression gains nothing within one network packet
+LEVEL = 1  # JSON shrinks to a tenth at any level; this one takes a third of the time
 GZIP = 16 + zlib.MAX_WBITS
 TYPES = ("application/json", "text/csv", "text/html", "text/css", "text/javascript")
 

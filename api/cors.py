@@ -1,4 +1,4 @@
-"""Lets pages of the origins in CORS_ORIGINS call the API from a browser. Off without them."""
+"""CORS: lets pages of the origins in CORS_ORIGINS call the API. Off by default."""
 
 from flask import Flask, Response, current_app, request
 
@@ -10,7 +10,7 @@ RESPONSE_HEADERS = "ETag, X-Request-ID, Retry-After, Content-Disposition"
 def init_app(app: Flask) -> None:
     @app.before_request
     def preflight() -> Response | None:
-        # A browser asks without the token whether it may send it.
+        # Browsers send the preflight without the token.
         asks = request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers
         if not asks or not _allowed():
             return None

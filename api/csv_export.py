@@ -2,23 +2,24 @@
 
 import csv
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import timedelta
 from typing import Any
 
 import psycopg
 from flask import Response, current_app
+from psycopg.errors import UndefinedTable
 
-from api.database import NOT_THERE_YET, Row
+from api.database import Row
 from api.errors import Busy
 
 ROWS = 2000
-SLOT_WAIT_S = 0.2  # an export of some hundred rows takes a tenth of it
+SLOT_WAIT_S = 0.2  # an export of a few hundred rows takes a tenth of it
 
 
-def respond(name: str, values: Mapping[str, Any]) -> Response:
-    """Return an endpoint's rows, sent while they are read. Raises Busy if many do so already."""
+def respond(name: str, values: Mapping[str, Any], jobs: Sequence[str]) -> Response:
+    """Return an endpoint's rows as a stream. Raises Busy if too many exports run already."""
     database = current_app.extensions["database"]
     statement = current_app.extensions["queries"][f"{name}.csv"]
     slots = current_app.extensions["exports"]
@@ -26,13 +27,14 @@ def respond(name: str, values: Mapping[str, Any]) -> Response:
         raise Busy("Too many CSV exports are running. Try again in a few seconds.")
     with ExitStack() as stack:
         stack.callback(slots.release)
-        # The first rows are read before the status goes out, so that an error can still be told.
+        # Read the first rows before the status is sent, so that an error still gets its own.
         try:
             cursor = stack.enter_context(database.cursor(statement, values))
             response = Response(_blocks(cursor, cursor.fetchmany(ROWS)), mimetype="text/csv")
-        except NOT_THERE_YET:
+        except UndefinedTable:
+            database.check_tables(jobs)
             response = Response("", mimetype="text/csv")
-        # Not the iterator's work: one that is never begun, as for HEAD, never ends.
+        # Not in the iterator: for HEAD it never starts, and so would never end.
         response.call_on_close(stack.pop_all().close)
     last_day = values["end"] - timedelta(days=1)
     file = f"{name}_{values['start']}_{last_day}.csv"

@@ -1,4 +1,4 @@
-"""The pool of connections, and how a request's statements run on one of them."""
+"""The connection pool, and how the statements of a request run on a connection."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -6,14 +6,31 @@ from contextlib import contextmanager
 from typing import Any
 
 import psycopg
-from psycopg import ClientCursor
+from psycopg import ClientCursor, sql
+from psycopg.errors import InsufficientPrivilege, SyntaxError, UndefinedTable
 from psycopg_pool import ConnectionPool, PoolTimeout
 
+from api.queries import NAMES, TABLES
 from api.settings import Settings
+from dbt_project import preflight
+from dbt_project.database import DatabaseError
 
 PAUSE_S = 1.0
 LOST = (psycopg.OperationalError, psycopg.InterfaceError)
-NOT_THERE_YET = (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn)
+MISSING = """
+    select name
+    from unnest(cast(%(tables)s as text [])) as name
+    where to_regclass(quote_ident(%(schema)s) || '.' || name) is null
+"""
+SUCCEEDED = "select 1 from {}.rollup_runs where status = 'SUCCESS' and job_name = any(%(names)s)"
+UNREADABLE = (
+    "The API's role may not read the tables in schema {}. Let `python cli.py init --reader ROLE`"
+    " grant it what it needs."
+)
+UNLIKE_OURS = (
+    "The tables in schema {} are not as this version reads them. `python cli.py` mends them, or"
+    " says why it cannot."
+)
 
 Row = tuple[Any, ...]
 Found = list[list[Row]]  # by statement
@@ -28,7 +45,7 @@ class TooSlow(Unavailable):
 
 
 class Database:
-    """A pool of connections, opened when first needed and again after the server was away.
+    """A connection pool. It opens on first use, and again after an outage of the server.
 
     All statements of a request are sent as one message, with their values bound by psycopg: one
     round trip and one transaction, so `set local` applies to all of them. Nothing depends on the
@@ -47,23 +64,28 @@ class Database:
             min_size=0,
             max_size=settings.pool_size,
             timeout=settings.pool_timeout_s,
-            # Short, because the time between attempts doubles until it is over.
+            # Short, because psycopg doubles the pause between attempts until this is over.
             reconnect_timeout=PAUSE_S,
             open=False,
             name="api",
         )
         self.preamble = (
-            # Or functions and operators of `public`, which the app's role may own, would run as
-            # the API's role. pg_temp is named because it would come first otherwise.
+            # Otherwise functions and operators in `public`, which the app's role may own, would run
+            # as the API's role. pg_temp is named because it would come first otherwise.
             "set local search_path = pg_catalog, pg_temp;\n"
             f"set local statement_timeout = {int(settings.statement_timeout_s * 1000)};\n"
             "set local extra_float_digits = 1;\n"
             "set local work_mem = '32MB';\n"
         )
+        self.schema = settings.schema
         self._away_until = 0.0
+        self._checked = False
 
     def rows(self, statements: Sequence[str], values: Mapping[str, Any]) -> Found:
-        """Return the rows of each statement. Raises Unavailable, or what psycopg says."""
+        """Return the rows of each statement.
+
+        Raises Unavailable, UndefinedTable, or DatabaseError where the tables are not ours.
+        """
         message = self.preamble + ";\n".join(statements)
         with _failures():
             try:
@@ -71,19 +93,37 @@ class Database:
             except psycopg.errors.QueryCanceled:
                 raise
             except LOST:
-                # The server was restarted, or closed an idle connection. The others may be dead
-                # too.
+                # The server restarted or closed an idle connection. Others may be dead too.
                 self.pool.check()
             return self._rows(message, values)
 
-    def rows_if_there(self, statements: Sequence[str], values: Mapping[str, Any]) -> Found:
-        """Return what `rows` does, with no rows for a statement whose tables do not exist yet."""
+    def rows_if_there(
+        self, statements: Sequence[str], values: Mapping[str, Any], jobs: Sequence[str] = ()
+    ) -> Found:
+        """Return what `rows` does, with no rows for a statement whose tables do not exist yet.
+
+        Raises DatabaseError if they are gone, though one of `jobs`, which make them, has run.
+        """
         try:
             return self.rows(statements, values)
-        except NOT_THERE_YET:
+        except UndefinedTable:
+            self.check_tables(jobs)
             if len(statements) == 1:
                 return [[]]
             return [rows for one in statements for rows in self.rows_if_there([one], values)]
+
+    def check_tables(self, jobs: Sequence[str]) -> None:
+        """Raise DatabaseError if a job has run and lacks a table all the same."""
+        succeeded = SUCCEEDED.format(sql.Identifier(self.schema).as_string().replace("%", "%%"))
+        for job in jobs:
+            asked = {"schema": self.schema, "tables": [*TABLES[job]], "names": NAMES[job]}
+            missing = [name for (name,) in self.rows([MISSING], asked)[0]]
+            if missing and self.rows_if_there([succeeded], asked)[0]:
+                raise DatabaseError(
+                    f"Schema {self.schema} lacks {', '.join(missing)}, although job {job} has run."
+                    f" Run `python cli.py --job {job}`, or restore a backup: days that the source"
+                    " has purged cannot be computed again."
+                )
 
     @contextmanager
     def cursor(self, statement: str, values: Mapping[str, Any]) -> Iterator[psycopg.ServerCursor]:
@@ -106,7 +146,7 @@ class Database:
     @contextmanager
     def _connection(self) -> Iterator[psycopg.Connection]:
         self.pool.open()
-        # While the server is away, only one request a second waits for it.
+        # During an outage only one request per second waits for the server.
         if time.monotonic() < self._away_until and not self.pool.get_stats()["pool_available"]:
             raise Unavailable("The database is away.")
         try:
@@ -115,9 +155,28 @@ class Database:
             self._away_until = time.monotonic() + PAUSE_S
             raise Unavailable(str(error)) from None
         try:
+            if not self._checked:
+                self._check(conn)
             yield conn
+        except (UndefinedTable, SyntaxError):
+            raise
+        except psycopg.ProgrammingError as error:
+            if isinstance(error, InsufficientPrivilege):
+                raise DatabaseError(UNREADABLE.format(self.schema)) from error
+            self._check(conn)
+            raise DatabaseError(UNLIKE_OURS.format(self.schema)) from error
         finally:
             self.pool.putconn(conn)
+
+    def _check(self, conn: psycopg.Connection) -> None:
+        """Raise DatabaseError if another system made the tables, as a run does.
+
+        Not every difference is an error in SQL: a `day` of type timestamp only prints differently.
+        """
+        with conn.transaction():
+            conn.execute(self.preamble)
+            preflight.check_schema(conn, self.schema, writes=False)
+        self._checked = True
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The description of the API for machines, and a page that shows it to people."""
+"""The OpenAPI description, and the page /docs that shows it."""
 
 import json
 from pathlib import Path

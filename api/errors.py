@@ -1,4 +1,4 @@
-"""Every error leaves as {"error": "<title>", "message": "<what to do>"}."""
+"""Every error is sent as {"error": "<title>", "message": "<what to do>"}."""
 
 import logging
 from typing import ClassVar
@@ -7,6 +7,7 @@ from flask import Flask, Response, current_app, jsonify
 from werkzeug.exceptions import HTTPException
 
 from api.database import TooSlow, Unavailable
+from dbt_project.messages import Failure
 
 RETRY_AFTER_S = 5
 MESSAGES = {
@@ -62,7 +63,12 @@ def init_app(app: Flask) -> None:
             )
         else:
             message = f"The database does not answer. Try again in {RETRY_AFTER_S} seconds."
-        return _response(503, "Service Unavailable", message, {"Retry-After": str(RETRY_AFTER_S)})
+        return _response(503, Busy.title, message, Busy.headers)
+
+    @app.errorhandler(Failure)
+    def unusable(error: Failure) -> Response:
+        log.error("%s", error, exc_info=error.__cause__)
+        return _response(503, ServiceUnavailable.title, str(error), {})
 
     @app.errorhandler(HTTPException)
     def http(error: HTTPException) -> Response:

@@ -1,31 +1,45 @@
-"""Whether the process is alive, and whether it can answer."""
+"""Liveness and readiness."""
 
-import json
+from datetime import datetime
+from typing import Any
 
-from flask import Blueprint, Response, current_app, jsonify
+from flask import Blueprint, Response, current_app, jsonify, request
 
-from api import responses
+from api import parameters
+from api.database import Row
 from dbt_project.window import JOBS, iso
 
 blueprint = Blueprint("health", __name__)
-NEVER = {"last_success_at": None, "data_as_of": None, "age_seconds": None}
 
 
 @blueprint.get("/health")
 def health() -> Response:
+    parameters.check_names(request.args)
     return _uncached(jsonify(ok=True))
 
 
 @blueprint.get("/ready")
 def ready() -> Response:
-    """Return 503 while the database is away, but not for old numbers, which can be shown."""
+    """Return 503 while the database is away. Old numbers are no error: they can be shown."""
+    parameters.check_names(request.args)
     now = current_app.extensions["now"]()
-    statement = current_app.extensions["queries"]["ready"]
-    values = {"jobs": list(JOBS), "now": now}
-    (rows,) = current_app.extensions["database"].rows_if_there([statement], values)
-    jobs = [item for (item,) in rows] or [json.dumps({"job_name": job, **NEVER}) for job in JOBS]
-    head = {"ok": True, "generated_at": iso(now)}
-    return _uncached(responses.with_items(head, "jobs", jobs))
+    queries = current_app.extensions["queries"]
+    statements = [queries[f"job_{job}"] for job in JOBS]
+    found = current_app.extensions["database"].rows_if_there(statements, {})
+    jobs = [_job(job, rows, now) for job, rows in zip(JOBS, found, strict=True)]
+    return _uncached(jsonify(ok=True, generated_at=iso(now), jobs=jobs))
+
+
+def _job(name: str, rows: list[Row], now: datetime) -> dict[str, Any]:
+    _, as_of, succeeded, computed = rows[0] if rows else (None,) * 4
+    known = as_of and min(datetime.fromisoformat(as_of), now)
+    return {
+        "job_name": name,
+        "last_success_at": succeeded,
+        "data_as_of": known and iso(known),
+        "age_seconds": known and int((now - known).total_seconds()),
+        "computed_at": computed,
+    }
 
 
 def _uncached(response: Response) -> Response:

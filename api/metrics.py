@@ -39,6 +39,7 @@ def summary() -> Response:
 @blueprint.get("/runs")
 @token_required
 def runs() -> Response:
+    parameters.check_names(request.args, "limit")
     values = {"limit": parameters.limit(request.args)}
     statement = current_app.extensions["queries"]["runs"]
     (rows,) = current_app.extensions["database"].rows_if_there([statement], values)

@@ -1,4 +1,4 @@
-"""Parses query parameters. A value that is not spelled in the one accepted way is refused."""
+"""Parses query parameters. Numbers and days have one accepted spelling each."""
 
 import re
 from collections.abc import Mapping
@@ -19,6 +19,14 @@ FIRST_DAY, LAST_DAY = date(1970, 1, 1), date(9998, 12, 31)
 Args = MultiDict[str, str]
 
 
+def check_names(args: Args, *known: str) -> None:
+    """Raise InvalidRequest for a parameter other than `known`, which would have no effect."""
+    for name in args:
+        if name not in known:
+            takes = f"only {', '.join(known)}" if known else "no parameters"
+            raise InvalidRequest(f"Unknown parameter {name[:80]!r}: this endpoint takes {takes}.")
+
+
 def window_days(args: Args) -> int:
     return _whole(args, "window_days", DEFAULT_DAYS, MAX_DAYS)
 
@@ -28,7 +36,7 @@ def limit(args: Args) -> int:
 
 
 def window(args: Args, now: datetime) -> Window:
-    """Return the window that ends with today, or the one between the days `from` and `to`."""
+    """Return the window that ends today, or the one from day `from` to day `to`."""
     if "from" not in args and "to" not in args:
         return Window(now, window_days(args))
     if "window_days" in args:
@@ -44,10 +52,11 @@ def window(args: Args, now: datetime) -> Window:
 
 
 def text(args: Args, name: str) -> str | None:
+    """Return the text without surrounding white space, or None, which means all, if blank."""
     value = _single(args, name)
     if value is not None and "\0" in value:
         raise InvalidRequest(f"{name} must not contain a NUL character.")
-    return value
+    return (value or "").strip() or None
 
 
 def is_csv(args: Args) -> bool:
@@ -58,7 +67,7 @@ def is_csv(args: Args) -> bool:
 
 
 def values(window: Window, filters: Mapping[str, str | None]) -> dict[str, Any]:
-    """Return the values that the statements of `sql/` are bound with."""
+    """Return the values to bind in the statements of `sql/`."""
     return {"start": window.start.date(), "end": window.end.date(), **filters}
 
 

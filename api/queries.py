@@ -1,25 +1,30 @@
-"""The API's SQL: the files of `sql/`, which are Jinja templates with the macros of `macros.sql`."""
+"""The API's SQL: Jinja templates in `sql/`, with the macros of `macros.sql`."""
 
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from psycopg import sql
 
+from dbt_project.window import JOBS, ROLLUPS
+
 FOLDER = Path(__file__).with_name("sql")
 
-# For each job, its tables and the column that tells which of their rows were written last.
-NEWEST_ROWS = {
-    "daily": [("daily_metric_rollups", "day")],
-    "experiment": [("experiment_metric_rollups", "day"), ("experiment_catalog", "computed_at")],
-    "funnel": [("funnel_rollups", "day")],
+# The tables of each job, its rollup first. The last rows by this column were written last.
+TABLES: dict[str, dict[str, str | None]] = {
+    "daily": {"daily_metric_rollups": "day"},
+    "experiment": {"experiment_metric_rollups": "day", "experiment_catalog": "computed_at"},
+    "funnel": {"funnel_rollups": "day", "funnel_steps": None},
 }
+# The names of each job in the run log: ours, and those of the Node worker.
+NAMES = {job: [job, *sorted({f"{job}_rollup", f"{job}_rollups", ROLLUPS[job]})] for job in JOBS}
 
 
 def environment(schema: str) -> Environment:
     """Return the templates' environment, with `analytics` for the quoted name of `schema`."""
     templates = Environment(loader=FileSystemLoader(FOLDER), undefined=StrictUndefined)
-    # psycopg looks for values behind every %.
+    # psycopg reads % as the start of a placeholder.
     templates.globals["analytics"] = sql.Identifier(schema).as_string().replace("%", "%%")
+    templates.globals["job_names"] = NAMES
     macros = templates.get_template("macros.sql").module
     templates.globals |= {
         name: macro for name, macro in vars(macros).items() if not name.startswith("_")
@@ -33,10 +38,10 @@ def load(schema: str) -> dict[str, str]:
     statements = {
         path.stem: templates.get_template(path.name).render()
         for path in FOLDER.glob("*.sql")
-        if path.stem not in ("macros", "version")
+        if path.stem not in ("macros", "job")
     }
-    version = templates.get_template("version.sql")
-    return statements | {
-        f"version_{job}": version.render(job=job, tables=tables)
-        for job, tables in NEWEST_ROWS.items()
-    }
+    job_state = templates.get_template("job.sql")
+    for job, tables in TABLES.items():
+        dated = [(table, column) for table, column in tables.items() if column]
+        statements[f"job_{job}"] = job_state.render(names=NAMES[job], tables=dated)
+    return statements

@@ -1,4 +1,4 @@
-"""Turns a request for metrics into a response: JSON or CSV, or 304 without a body."""
+"""Responses to requests for metrics: JSON, CSV, or 304 without a body."""
 
 import hashlib
 import json
@@ -11,7 +11,7 @@ from flask import Response, current_app, request
 from api import csv_export
 from api.database import Row
 
-# Part of every ETag: raise it when the shape of a response changes.
+# Part of every ETag. Raise it when a response changes its shape.
 SHAPE = "1"
 
 
@@ -41,26 +41,27 @@ def respond(
     with_no_data: bool = True,
     as_csv: bool = False,
 ) -> Response:
-    """Return the endpoint's response with the keys of `head` first, 304 if the client has it."""
+    """Return the response, with the keys of `head` first; 304 if the client already has it."""
     database = current_app.extensions["database"]
     queries = current_app.extensions["queries"]
-    versions = [queries[f"version_{job}"] for job in endpoint.jobs]
+    states = [queries[f"job_{job}"] for job in endpoint.jobs]
     asked = (SHAPE, endpoint.name, as_csv, sorted((name, str(v)) for name, v in values.items()))
     if as_csv or request.if_none_match:
-        tag = _tag(database.rows_if_there(versions, values), asked)
+        tag = _tag(database.rows_if_there(states, values, endpoint.jobs), asked)
         if tag and request.if_none_match.contains_weak(tag):
             return _tagged(Response(status=304), tag)
     if as_csv:
-        return _tagged(csv_export.respond(endpoint.name, values), tag)
+        return _tagged(csv_export.respond(endpoint.name, values, endpoint.jobs), tag)
 
     statements = [queries[statement] for statement in endpoint.statements]
-    found = database.rows_if_there([*versions, *statements], values)
-    about = found[: len(versions)]
-    items = [row for rows in found[len(versions) :] for row in rows]
+    found = database.rows_if_there([*states, *statements], values, endpoint.jobs)
+    about = found[: len(states)]
+    items = [row for rows in found[len(states) :] for row in rows]
+    known = [rows[0][1] for rows in about if rows and rows[0][1]]
     head = {
         "generated_at": head["generated_at"],
-        # Of several jobs the one that lags behind says how fresh the response is.
-        "data_as_of": min((rows[0][1] for rows in about if rows and rows[0][1]), default=None),
+        # The job that lags behind counts. Clocks differ: nothing is fresher than now.
+        "data_as_of": min([*known, head["generated_at"]]) if known else None,
         **head,
     }
     if with_no_data:
@@ -70,14 +71,14 @@ def respond(
 
 
 def with_items(head: Mapping[str, Any], key: str, items: Iterable[str]) -> Response:
-    """Return `head` as JSON, followed by a list of what PostgreSQL has made JSON already."""
+    """Return `head` as JSON, followed by a list of items that are JSON already."""
     text = json.dumps(head, separators=(",", ":"))
     body = f'{text[:-1]},"{key}":[{",".join(items)}]}}'
     return Response(body, mimetype="application/json")
 
 
 def _tag(about: Sequence[list[Row]], asked: tuple[Any, ...]) -> str | None:
-    """Return what tells two responses apart; None where nothing says when rows were written."""
+    """Return the ETag, or None if it is unknown when the rows were written."""
     versions = [rows[0][0] for rows in about if rows and rows[0][0]]
     if len(versions) < len(about):
         return None

@@ -30,20 +30,20 @@ GRACE_S = 30
 # Longer than the minute that load balancers keep an idle connection.
 IDLE_S = 75
 CONNECTIONS = 1000
-OTHER_FILES = 100  # of the pool, buffers and the interpreter
+OTHER_FILES = 100  # for the pool, buffers and the interpreter
 HEAD_BYTES, BODY_BYTES = 32 * 1024, 64 * 1024
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def serve(host: str, port: int) -> int:
-    """Serve until a signal says to stop; return the exit status.
+    """Serve until a signal arrives; return the exit status.
 
     `host` may be `unix:/path/of/a/socket`. Raises BadSetting where it cannot be listened on.
     """
     for number in SIGNALS:
         signal.signal(number, lambda *_: sys.exit(0))
     from_environment("")  # report bad settings before a database is started
-    listener, address = _listen(host, port)
+    listener, address = listen(host, port)
     with database() as conninfo:
         _serve(from_environment(conninfo), listener, address)
     return 0
@@ -60,10 +60,10 @@ def _serve(settings: Settings, listener: socket.socket, address: str) -> None:
         channel_timeout=IDLE_S,
         cleanup_interval=5,
         connection_limit=_connections(),
-        asyncore_use_poll=True,  # select() knows no file beyond the 1024th
+        asyncore_use_poll=True,  # select() is limited to 1,024 files
         max_request_header_size=HEAD_BYTES,
         max_request_body_size=BODY_BYTES,
-        # At a lower mark a thread would wait, without a timeout, for a client that does not read.
+        # Above the mark a thread waits, without a timeout, for a client that does not read.
         outbuf_high_watermark=sys.maxsize,
         ident=None,
     )
@@ -75,42 +75,52 @@ def _serve(settings: Settings, listener: socket.socket, address: str) -> None:
     app.extensions["database"].close()
 
 
-def _listen(host: str, port: int) -> tuple[socket.socket, str]:
-    """Return the socket to listen on, and its address for people."""
-    path = host.removeprefix("unix:")
+def listen(host: str, port: int) -> tuple[socket.socket, str]:
+    """Return the socket to listen on, and its address to print. Raises BadSetting."""
+    if is_unix := host.startswith("unix:"):
+        place = address = host
+    else:
+        host = host.removeprefix("[").removesuffix("]")  # as in a URL
+        place, address = f"{host}:{port}", f"http://{f'[{host}]' if ':' in host else host}:{port}"
     try:
-        if path != host:
-            return _unix_socket(path), host
-        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        both = host == "::" and socket.has_dualstack_ipv6()
-        listener = socket.create_server(address[:2], family=family, dualstack_ipv6=both)
-    except OSError as error:
-        place = f"{host}:{port}" if path == host else host
-        code = error.errno or 0
+        return _unix_socket(host.removeprefix("unix:")) if is_unix else _tcp(host, port), address
+    except (OSError, UnicodeError) as error:  # UnicodeError: a label of the host name is too long
+        code = getattr(error, "errno", None) or 0
         reason = os.strerror(code) if code > 0 else error.args[-1]
         raise BadSetting(f"Cannot listen on {place}: {reason}.") from None
-    return listener, f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def _tcp(host: str, port: int) -> socket.socket:
+    family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    both = host == "::" and socket.has_dualstack_ipv6()
+    return socket.create_server(address[:2], family=family, dualstack_ipv6=both)
 
 
 def _unix_socket(path: str) -> socket.socket:
-    listener = socket.socket(socket.AF_UNIX)
     with socket.socket(socket.AF_UNIX) as probe:
         if probe.connect_ex(path) == 0:
             raise OSError(errno.EADDRINUSE, "")
-    if Path(path).is_socket():  # of a server that is gone
+    if Path(path).is_socket():  # left by a server that is gone
         os.unlink(path)
-    listener.bind(path)
-    os.chmod(path, 0o660)
+    elif Path(path).exists():
+        raise OSError("a file that is not a socket is there")
+    listener = socket.socket(socket.AF_UNIX)
+    try:
+        listener.bind(path)
+        os.chmod(path, 0o660)
+    except OSError:
+        listener.close()
+        raise
     return listener
 
 
 def _connections() -> int:
-    """Return how many clients may connect, within the process's limit of open files."""
+    """Return the limit of connections, within the process's limit of open files."""
     return max(min(CONNECTIONS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - OTHER_FILES), 1)
 
 
 def _stop_on_signals(server: Any) -> None:
-    """At a signal accept no new client, and exit when all responses are sent, or after GRACE_S.
+    """On a signal stop accepting clients, and exit once all responses are sent or after GRACE_S.
 
     A second signal exits at once.
     """

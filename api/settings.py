@@ -11,7 +11,7 @@ THREADS = 8
 
 
 class BadSetting(Failure):
-    """A setting cannot be used; the message says which one, and what to write instead."""
+    """A setting is invalid; the message says which one, and what to write instead."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,9 @@ class Settings:
 
 
 def from_environment(conninfo: str | None = None) -> Settings:
-    """Read the settings, with DATABASE_URL for the database if no `conninfo` is given.
+    """Read the settings; DATABASE_URL names the database if no `conninfo` is given.
 
-    Raises DatabaseError or BadSetting with a sentence for a person.
+    Raises DatabaseError or BadSetting with a sentence for the user.
     """
     url = given_url()
     if conninfo is None and url is None:
@@ -40,12 +40,12 @@ def from_environment(conninfo: str | None = None) -> Settings:
     pool_size = int(_number(os.environ, "API_POOL_SIZE", threads(), least=1))
     return Settings(
         conninfo=parse_url(url or "") if conninfo is None else conninfo,
-        # A token read from a file may end with a line break, which no header can carry.
+        # A token from a file may end with a line break, which a header cannot contain.
         token=os.environ.get("DASHBOARD_TOKEN", "").strip() or None,
         schema=analytics_schema(),
         cors_origins=_origins(os.environ.get("CORS_ORIGINS", "")),
         pool_size=pool_size,
-        # Exports take long: the rest of the threads and connections is for everything else.
+        # Exports take long; they leave the other threads and connections to other requests.
         exports=max(min(threads(), pool_size) // 4, 1),
         pool_timeout_s=_number(
             os.environ, "API_POOL_TIMEOUT_S", Settings.pool_timeout_s, least=0.1
@@ -57,7 +57,7 @@ def from_environment(conninfo: str | None = None) -> Settings:
 
 
 def threads() -> int:
-    """Return how many requests are served at once."""
+    """Return the number of requests that are served at once."""
     return int(_number(os.environ, "API_THREADS", THREADS, least=1))
 
 

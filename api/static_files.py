@@ -17,7 +17,7 @@ TYPES = {
 }
 HEADERS = {
     "Cache-Control": "no-cache",
-    # No inline code, no other origin, and no text that becomes markup.
+    # No inline code, no other origins, and no text that turns into markup.
     "Content-Security-Policy": "; ".join(
         (
             "default-src 'none'",
@@ -42,14 +42,14 @@ def files(folder: Path) -> dict[str, Path]:
     return {
         path.relative_to(folder).as_posix(): path
         for path in folder.rglob("*")
-        # The last condition is false for a link that leads out of the folder.
+        # A symbolic link must not lead out of the folder.
         if path.suffix in TYPES
         and path.is_file()
         and path.resolve().is_relative_to(folder.resolve())
     }
 
 
-# A client's path is looked up here and never reaches the file system.
+# Paths of requests are looked up here and never reach the file system.
 FILES = files(FOLDER)
 
 

@@ -41,7 +41,7 @@ def _row(endpoint, days, samples, database, statements) -> tuple[str, ...]:
     window = Window(datetime.now(UTC), days)
     filters = {"experiment_id": None, "funnel_name": None, "window_days": days}
     values = parameters.values(window, filters)
-    names = [*(f"version_{job}" for job in endpoint.jobs), *endpoint.statements]
+    names = [*(f"job_{job}" for job in endpoint.jobs), *endpoint.statements]
     path = f"/v1/metrics/{endpoint.name}?window_days={days}"
     bare = _times(samples, lambda: database.rows([statements[n] for n in names], values))
     with client() as ask:

@@ -6,6 +6,7 @@ import ssl
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -229,6 +230,21 @@ def connect(conninfo: str, *, autocommit: bool = False) -> Connection:
         echo(f"{message} Trying again in {wait} s.", err=True)
         time.sleep(wait)
     raise AssertionError("unreachable")
+
+
+def is_embedded(conn: psycopg.Connection) -> bool:
+    """Return whether `conn` leads to the server of ROLLUP_HOME, even if DATABASE_URL names it."""
+    # The socket lies in the data folder, or is reached by a symlink to it.
+    return os.path.realpath(conn.info.host) == os.path.realpath(home.folder() / "postgres")
+
+
+def database_name(conn: psycopg.Connection) -> str:
+    """Return which database `conn` leads to, in words that hold no secret."""
+    if not is_embedded(conn):
+        return f"database {conn.info.dbname} at {conn.info.host}:{conn.info.port}"
+    folder = home.folder()
+    here = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+    return f"database {conn.info.dbname} of the embedded PostgreSQL in {here}"
 
 
 def dbt_environment(conn: psycopg.Connection) -> dict[str, str]:

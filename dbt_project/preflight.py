@@ -3,7 +3,7 @@
 import re
 import sys
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,9 @@ from typing import Any
 import click
 import psycopg
 from psycopg import sql
+from psycopg.rows import dict_row
 
-from dbt_project import ROOT, run_log
+from dbt_project import ROOT, macros, run_log
 from dbt_project.database import DatabaseError, only_row
 from dbt_project.messages import Failure, echo, one_line
 from dbt_project.source import TABLES, existing_source_tables
@@ -90,6 +91,13 @@ def _check_rights(conn: psycopg.Connection, source: str, analytics: str) -> None
             f"Role {role} may not read {', '.join(unreadable)} in schema {source}. Grant it usage"
             f" on the schema and select on the tables, as `init --writer {role}` does."
         )
+    names = [
+        f"to_regclass({sql.Literal(sql.Identifier(source, table).as_string()).as_string()})"
+        for table in TABLES
+    ]
+    check_source = macros("check_source")
+    for hidden in conn.execute(check_source.hidden_rows(", ".join(names))):
+        raise DatabaseError(one_line(check_source.hidden_rows_error(*hidden)))
     may_create = (
         "select coalesce(has_schema_privilege(to_regnamespace(quote_ident(%s)), 'create'),"
         " has_database_privilege(current_database(), 'create'))"
@@ -129,16 +137,16 @@ class Columns:
     key: tuple[str, ...]
 
 
-def check_schema(conn: psycopg.Connection, analytics: str) -> None:
+def check_schema(conn: psycopg.Connection, analytics: str, *, writes: bool = True) -> None:
     """Raise DatabaseError when a table has one of our names, but another system made it.
 
     dbt would take it for its own, and fail on a column that it does not write, or go on without
-    the unique index and duplicate rows.
+    the unique index and duplicate rows. Without `writes` only what a reader needs counts.
     """
     found = [
         one_line(f"{table} ({'; '.join(problems[:2])}{' …' if problems[2:] else ''})")
         for table, columns in {**_models(), "rollup_runs": _run_log()}.items()
-        if (problems := _problems(conn, analytics, table, columns))
+        if (problems := _problems(conn, analytics, table, columns, writes))
     ]
     if found:
         raise DatabaseError(
@@ -157,12 +165,16 @@ def _run_log() -> Columns:
 @cache
 def _models() -> dict[str, Columns]:
     """Return what the models' yml files promise."""
+    return {name: _columns(model) for name, model in _yml().items() if "config" in model}
+
+
+@cache
+def _yml() -> dict[str, dict[str, Any]]:
     import yaml  # comes with dbt
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     files = (yaml.load(path.read_text(), loader) for path in sorted(ROOT.glob("models/*/*.yml")))
-    models = [model for file in files for model in file.get("models", [])]
-    return {model["name"]: _columns(model) for model in models if "config" in model}
+    return {model["name"]: model for file in files for model in file.get("models", [])}
 
 
 def _columns(model: dict[str, Any]) -> Columns:
@@ -176,7 +188,9 @@ def _columns(model: dict[str, Any]) -> Columns:
     )
 
 
-def _problems(conn: psycopg.Connection, schema: str, table: str, ours: Columns) -> list[str]:
+def _problems(
+    conn: psycopg.Connection, schema: str, table: str, ours: Columns, writes: bool
+) -> list[str]:
     values = {"schema": schema, "table": table}
     columns = conn.execute(COLUMNS, values).fetchall()
     if not columns:
@@ -191,11 +205,16 @@ def _problems(conn: psycopg.Connection, schema: str, table: str, ours: Columns) 
         *(
             f"column {name} is NOT NULL without a default, and this project does not write it"
             for name, _, must_be_written in columns
-            if must_be_written and name not in ours.filled
+            if writes and must_be_written and name not in ours.filled
         ),
         *(f"there is no column {name}" for name in missing),
     ]
-    if ours.key and not missing and (sorted(ours.key),) not in conn.execute(UNIQUE, values):
+    if (
+        writes
+        and ours.key
+        and not missing
+        and (sorted(ours.key),) not in conn.execute(UNIQUE, values)
+    ):
         problems.append(f"no unique index on ({', '.join(ours.key)})")
     return problems
 
@@ -233,36 +252,37 @@ def has_terminal() -> bool:
 def _loss(
     conn: psycopg.Connection, source: str, analytics: str, jobs: tuple[str, ...], window: Window
 ) -> str | None:
-    """Return what is lost, by the rule of `is_rewritable` in macros/window_strategy.sql."""
-    query = sql.SQL(
-        "select to_char(timestamp '1970-01-01' + (min(occurred_at) - '1970-01-01 00:00:00+00'),"
-        " 'YYYY-MM-DD')::date from {} where occurred_at >= {} and occurred_at <= {}"
-    )
-    # As text without a type, the bounds take the column's, with or without a time zone.
-    bounds = (window.as_of - timedelta(days=MAX_DAYS), window.as_of + timedelta(minutes=5))
-    literals = [sql.SQL("'{}'").format(sql.SQL(bound.isoformat(sep=" "))) for bound in bounds]
-    event_logs = sql.Identifier(source, "event_logs")
-    first_day: date | None = only_row(conn, query.format(event_logs, *literals))[0]
-    end = min(first_day or window.end.date(), window.end.date())
+    """Return what is lost: what a run would otherwise leave alone."""
     rows_lost: list[str] = []
-    days: set[date] = set()
-    for table in (ROLLUPS[job] for job in jobs):
+    days: list[str] = []
+    begins = "The source has no valid event."
+    for job in jobs:
+        table = ROLLUPS[job]
         exists = "select to_regclass(quote_ident(%s) || '.' || %s) is not null"
         if not only_row(conn, exists, [analytics, table])[0]:
             continue
-        counts = sql.SQL(
-            "select day, count(*) from {} where day >= %s and day < %s group by 1"
-        ).format(sql.Identifier(analytics, table))
-        rows: dict[date, int] = dict(conn.execute(counts, [window.start.date(), end]).fetchall())
-        if rows:
-            rows_lost.append(f"{sum(rows.values()):,} rows of {table}")
-            days |= rows.keys()
+        query = macros("run_limits").run_limits(
+            *(sql.Identifier(*name).as_string() for name in (
+                (source, "event_logs"), (analytics, table), (analytics, "rollup_runs"))),
+            job, _yml()[table]["config"]["meta"]["shows_events"],
+            f"cast('{window.as_of}' as timestamptz)",
+            f"'{window.as_of - timedelta(days=MAX_DAYS)}'",
+            f"'{window.as_of + timedelta(minutes=5)}'",
+            window.start.date(), window.end.date() - timedelta(days=1),
+        )  # fmt: skip
+        with conn.transaction(), conn.cursor(row_factory=dict_row) as cursor:
+            cursor.execute("set local timezone = 'UTC'")
+            [found] = cursor.execute(query).fetchall()
+        if found["is_purged"] and found["rows_kept"]:
+            rows_lost.append(f"{found['rows_kept']:,} rows of {table}")
+            days += [found["first_left"], found["last_left"]]
+            if since := found["kept_since"]:
+                begins = f"The source keeps {found['days_kept']} days, since {since[:16]} UTC."
     if not days:
         return None
-    begins = "The source has no valid event" + (f" before {first_day}" if first_day else "")
     return (
-        f"{begins}. With --allow-purged this run recomputes {len(days)} days without any, from"
-        f" {min(days)} to {max(days)}, which have {', '.join(rows_lost)}. Counts and rates become"
-        " 0, and rows of event names and of the funnel's variants go. They cannot be computed"
+        f"{begins} With --allow-purged this run recomputes, from what is left, final rows of"
+        f" {min(days)} to {max(days)}: {', '.join(rows_lost)}. Counts fall, often to 0, users look"
+        " new, and rows of event names and of the funnel's variants go. They cannot be computed"
         " again."
     )

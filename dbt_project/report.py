@@ -92,6 +92,7 @@ def summary(window: Window, runs: list[JobRun]) -> dict[str, Any]:
     return {
         "ok": all(run.ok for run in runs),
         **_instants(window),
+        "database": runs[0].database,
         "jobs": [
             {
                 "job_name": run.job_name,
@@ -101,6 +102,7 @@ def summary(window: Window, runs: list[JobRun]) -> dict[str, Any]:
                 "ignored_by_rule": run.ignored,
                 "seconds": round(run.seconds, 3),
                 "errors": run.errors,
+                "notes": run.notes,
             }
             for run in runs
         ],
@@ -109,7 +111,8 @@ def summary(window: Window, runs: list[JobRun]) -> dict[str, Any]:
 
 def summary_text(window: Window, runs: list[JobRun]) -> str:
     lines = [_heading(window), table(SUMMARY_COLUMNS, _summary_rows(runs))]
-    return "\n".join([*lines, *(f"\n{problem}" for problem in _problems(runs))])
+    lines += [f"\n{problem}" for problem in _problems(runs)]
+    return "\n".join([*lines, f"\nWritten to {runs[0].database}."])
 
 
 def summary_markdown(window: Window, runs: list[JobRun]) -> str:
@@ -140,8 +143,12 @@ def _summary_rows(runs: list[JobRun]) -> list[tuple[str, ...]]:
 
 
 def _problems(runs: list[JobRun]) -> list[str]:
-    """Return each error once, though several jobs may have it."""
-    return list(dict.fromkeys(printable(error) for run in runs for error in run.errors))
+    """Return each note and error once, though several jobs may have it."""
+    found = [
+        *(note for run in runs for note in run.notes),
+        *(e for run in runs for e in run.errors),
+    ]
+    return list(dict.fromkeys(map(printable, found)))
 
 
 def runs_listed(rows: list[dict[str, Any]], as_json: bool) -> str:

@@ -11,7 +11,6 @@ import time
 from collections.abc import Collection, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -20,14 +19,22 @@ from psycopg import sql
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
-from dbt_project.database import SERVER_TIMEOUTS, DatabaseError, Statement, connect, only_row
+from dbt_project import ROOT, macros
+from dbt_project.database import (
+    SERVER_TIMEOUTS,
+    DatabaseError,
+    Statement,
+    connect,
+    database_name,
+    only_row,
+)
 from dbt_project.messages import HELD, Failure
 from dbt_project.window import Window
 
 ORPHANED = "The process was killed or lost its connection; the next run found that out."
 STOPPED = "Stopped before the end by a signal."
 PATIENCE_S = 2.0
-DDL = Path(__file__).with_name("run_log.sql")
+DDL = ROOT / "macros/run_log.sql"
 # What a run writes when it starts.
 STARTED = ("id", "job_name", "status", "window_start", "window_end", "as_of", "holder")
 LOCK_KEY = "hashtextextended(%s, 0)"
@@ -50,10 +57,13 @@ class JobRun:
 
     job_name: str
     id: str = ""
+    database: str = ""
     rollup_ended: bool = False
     rows_written: int = 0
     ignored: dict[str, int] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    kept_since: str | None = None
     permanent: bool = False
     seconds: float = 0.0
     invocation_id: str | None = None
@@ -98,7 +108,7 @@ def missing(conn: psycopg.Connection, schema: str) -> list[Statement]:
     exists = only_row(conn, "select to_regnamespace(quote_ident(%s))", [schema])[0]
     return [
         *([] if exists else [sql.SQL("create schema {}").format(name)]),
-        sql.SQL(DDL.read_text().strip().removesuffix(";")).format(schema=name),
+        sql.SQL(macros("run_log").run_log_ddl(name.as_string()).strip().removesuffix(";")),
     ]
 
 
@@ -109,7 +119,7 @@ def _is_complete(conn: psycopg.Connection, schema: str) -> bool:
         from pg_attribute
         where
             attrelid = to_regclass(quote_ident(%s) || '.rollup_runs')
-            and attname = 'holder'
+            and attname = 'kept_since'
             and not attisdropped
     """
     return only_row(conn, query, [schema])[0]
@@ -238,8 +248,8 @@ def _holder(conn: psycopg.Connection, schema: str, job: str) -> str | None:
 
 def _start(conn: psycopg.Connection, schema: str, job: str, window: Window) -> JobRun:
     # The id is made here because a table that came from another system may have no default.
-    run = JobRun(job, str(uuid4()))
-    holder = f"process {os.getpid()} on {socket.gethostname()}"
+    run = JobRun(job, str(uuid4()), database=database_name(conn))
+    holder = f"process {os.getpid()} on {socket.gethostname()}, {run.database}"
     values = (run.id, job, "RUNNING", window.start, window.end, window.as_of, holder)
     columns = sql.SQL(", ").join(map(sql.Identifier, STARTED))
     query = sql.SQL("insert into {} ({}) values (%s, %s, %s, %s, %s, %s, %s)")
@@ -256,13 +266,15 @@ def _finish(
 ) -> None:
     update = sql.SQL(
         "update {} set status = %s, finished_at = clock_timestamp(), rows_written = %s,"
-        " ignored_count = %s, ignored_by_rule = %s, error_text = %s, dbt_invocation_id = %s"
+        " ignored_count = %s, ignored_by_rule = %s, error_text = %s, dbt_invocation_id = %s,"
+        " kept_since = %s"
         " where id = %s and status = 'RUNNING'"
     ).format(_table(schema))
     values = [
         (
             *("SUCCESS" if run.ok else "FAILED", run.rows_written, run.ignored_count),
-            *(Jsonb(run.ignored), "\n\n".join(run.errors) or None, run.invocation_id, run.id),
+            *(Jsonb(run.ignored), "\n\n".join(run.errors) or None, run.invocation_id),
+            *(run.kept_since, run.id),
         )
         for run in runs
     ]

@@ -22,7 +22,8 @@ from dbt_project.run_log import JobRun
 from dbt_project.window import ACROSS, JOBS, ROLLUPS, Window, jobs_of, selection
 
 QUIET = ("--log-level", "none", "--log-level-file", "debug", "--no-version-check")
-IGNORED = "ignored_events: "
+# What macros log for this module, as JSON: for a model, and at the end of a run.
+LIMITS, RUN = "limits: ", "run: "
 # A skipped node depends on one that failed, whose error is reported.
 SKIPPED = "skipped"
 SERVICE = "analytics_rollups"
@@ -56,6 +57,7 @@ def run_jobs(
     if allow_purged:
         with signals.interruptible(), closing(connect(conninfo, autocommit=True)) as conn:
             preflight.check(conn, *schemas)
+            run_log.create(conn, schemas[1])
             preflight.confirm_purged(conn, schemas, jobs, window, yes)
     last: dict[str, JobRun] = {}
     for wait in (*retry.WAITS_S, None):
@@ -164,14 +166,15 @@ def build(
                 ended.append((nodes.get(event.data.node_info.unique_id), result))
         elif event.info.name in TRACED:
             traces[event.data.node_info.unique_id] += event.data.exc_info
-        elif event.info.name == "JinjaLogInfo" and event.data.msg.startswith(IGNORED):
-            for run in runs:
-                run.ignored = json.loads(event.data.msg.removeprefix(IGNORED))
+        elif event.info.name == "JinjaLogDebug":
+            _note(event.data.msg, runs)
 
     variables = {
         "as_of": window.as_of.isoformat(),
         "window_days": window.days,
+        "to": str(window.to) if window.to else None,
         "allow_purged": allow_purged,
+        "log_run": False,
     }
     selected = [*selection(jobs), *([ACROSS] if across else [])]
     command = ["build", "--select", *selected, "--exclude-resource-type", "unit_test"]
@@ -194,6 +197,21 @@ def build(
         elif not run.rollup_ended and run.ok:
             run.errors.append(f"dbt did not build {ROLLUPS[run.job_name]}.")
             run.permanent = True
+
+
+def _note(message: str, runs: list[JobRun]) -> None:
+    """Add to the runs what a macro logged for them."""
+    if message.startswith(LIMITS):
+        found = json.loads(message.removeprefix(LIMITS))
+        for run in runs:
+            if run.job_name == found["job"]:
+                run.kept_since = found["kept_since"]
+                run.notes += found["notes"]
+    elif message.startswith(RUN):
+        found = json.loads(message.removeprefix(RUN))
+        for run in runs:
+            run.ignored = found["ignored"]
+            run.notes += [found["note"]] if found["note"] else []
 
 
 def _record(node: Any, result: Any, runs: list[JobRun], trace: str) -> None:

@@ -4,8 +4,9 @@ A job is a folder of models, of seeds and of tests. Its name is the selector, so
 `dbt build --select daily` and `rollup --job daily` build the same.
 """
 
+import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 JOBS = ("daily", "experiment", "funnel")
 # The model whose rows count as the job's, and whose failure keeps the rest from running.
@@ -31,28 +32,45 @@ def jobs_of(fqn: list[str], jobs: tuple[str, ...]) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Window:
-    """The `days` UTC days that end with the one `as_of` (aware, UTC) falls in."""
+    """The `days` UTC days up to `to`, or up to the day of `as_of` (aware, UTC)."""
 
     as_of: datetime
     days: int
+    to: date | None = None
 
     @property
     def end(self) -> datetime:
-        """The first UTC midnight after `as_of`."""
-        midnight = self.as_of.replace(hour=0, minute=0, second=0, microsecond=0)
-        return midnight + timedelta(days=1)
+        """The first UTC midnight after the last day."""
+        last = self.to or self.as_of.date()
+        return datetime(last.year, last.month, last.day, tzinfo=UTC) + timedelta(days=1)
 
     @property
     def start(self) -> datetime:
         return self.end - timedelta(days=self.days)
 
 
-def parse_instant(text: str) -> datetime:
-    """Return an ISO 8601 date or time as aware UTC; one without an offset is taken as UTC.
+def window_of_days(now: datetime, first: date, last: date | None) -> Window:
+    """Return the window of the days `first` to `last`, both included, as of `now`.
 
-    Raises ValueError when it is neither, or lies outside the years that a window can span.
+    Raises ValueError unless they are days of the last 180, in this order: only there are events
+    valid.
+    """
+    last = last or now.date()
+    earliest = now.date() - timedelta(days=MAX_DAYS - 1)
+    if not earliest <= first <= last <= now.date():
+        raise ValueError(f"days must be from {earliest} to {now.date()}, in this order")
+    return Window(now, (last - first).days + 1, last)
+
+
+def parse_instant(text: str) -> datetime:
+    """Return an ISO 8601 time as aware UTC; of a day without a time, its last instant.
+
+    A time without an offset is UTC. Raises ValueError when `text` is neither, or lies outside the
+    years that a window can span.
     """
     instant = datetime.fromisoformat(text)
+    if re.fullmatch(r"\d{4}-\d\d-\d\d", text):
+        instant = datetime.combine(instant, time.max)
     if instant.tzinfo is None:
         instant = instant.replace(tzinfo=UTC)
     if not 1971 <= instant.year <= 9998:

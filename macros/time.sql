@@ -7,8 +7,8 @@
 {%- endmacro %}
 
 {% macro window_spine() -%}
-    select cast('{{ window_start().date() }}' as date) + day_number as day
-    from generate_series(0, {{ window_days() - 1 }}) as day_number
+    select cast('{{ first_day() }}' as date) + day_number as day
+    from generate_series(0, {{ (last_day() - first_day()).days }}) as day_number
 {%- endmacro %}
 
 {#- Whether the day and its horizon ended before `as_of`. -#}

@@ -1,11 +1,20 @@
-{#- The window of a run. Each of these returns a datetime in UTC, or a number. -#}
+{#- The window of a run. Each of these returns a datetime in UTC, a date, or a number. -#}
 
 {% macro as_of() -%}
-    {%- set given = var('as_of', none) -%}
-    {%- set instant = run_started_at if given is none
-        else modules.datetime.datetime.fromisoformat(given | string) -%}
+    {%- set given = var('as_of', none) | string -%}
+    {%- if given == 'None' -%}
+        {{ return(run_started_at) }}
+    {%- endif -%}
+    {%- if modules.re.fullmatch('[0-9]{4}-[0-9]{2}-[0-9]{2}', given) -%}
+        {%- set given = given ~ 'T23:59:59.999999' -%}
+    {%- endif -%}
+    {%- set instant = modules.datetime.datetime.fromisoformat(given) -%}
     {%- if instant.tzinfo is none -%}
         {%- set instant = modules.pytz.utc.localize(instant) -%}
+    {%- endif -%}
+    {%- if instant > run_started_at + modules.datetime.timedelta(minutes=5) -%}
+        {{ exceptions.raise_compiler_error(
+            'as_of is in the future: ' ~ instant ~ '. Leave it out to compute as of now.') }}
     {%- endif -%}
     {{ return(instant.astimezone(modules.pytz.utc)) }}
 {%- endmacro %}
@@ -19,13 +28,46 @@
     {{ return(given | int) }}
 {%- endmacro %}
 
-{% macro window_end() -%}
-    {%- set midnight = as_of().replace(hour=0, minute=0, second=0, microsecond=0) -%}
-    {{ return(midnight + modules.datetime.timedelta(days=1)) }}
+{#- The last day of the window: the var `to`, or the day of `as_of`. -#}
+{% macro last_day() -%}
+    {{ return(given_day('to') or as_of().date()) }}
+{%- endmacro %}
+
+{#- The first day: the var `from`, or `window_days` back. Older days have no valid events. -#}
+{% macro first_day() -%}
+    {%- set earliest = as_of().date() - modules.datetime.timedelta(days=179) -%}
+    {%- set first = given_day('from')
+        or last_day() - modules.datetime.timedelta(days=window_days() - 1) -%}
+    {%- if (given_day('from') or given_day('to'))
+        and not earliest <= first <= last_day() <= as_of().date() -%}
+        {{ exceptions.raise_compiler_error(
+            'from and to must be days from ' ~ earliest ~ ' to ' ~ as_of().date() ~ ', in this'
+            ~ ' order, not ' ~ first ~ ' and ' ~ last_day() ~ '.') }}
+    {%- endif -%}
+    {{ return(first) }}
+{%- endmacro %}
+
+{% macro given_day(name) -%}
+    {%- set given = var(name, none) | string -%}
+    {%- if given == 'None' -%}
+        {{ return(none) }}
+    {%- elif not modules.re.fullmatch('[0-9]{4}-[0-9]{2}-[0-9]{2}', given) -%}
+        {{ exceptions.raise_compiler_error(
+            name ~ " must be a day such as 2026-11-24, not '" ~ given ~ "'") }}
+    {%- endif -%}
+    {{ return(modules.datetime.datetime.fromisoformat(given).date()) }}
+{%- endmacro %}
+
+{% macro midnight(day) -%}
+    {{ return(modules.datetime.datetime(day.year, day.month, day.day, tzinfo=modules.pytz.utc)) }}
 {%- endmacro %}
 
 {% macro window_start() -%}
-    {{ return(window_end() - modules.datetime.timedelta(days=window_days())) }}
+    {{ return(midnight(first_day())) }}
+{%- endmacro %}
+
+{% macro window_end() -%}
+    {{ return(midnight(last_day()) + modules.datetime.timedelta(days=1)) }}
 {%- endmacro %}
 
 {% macro valid_from() -%}

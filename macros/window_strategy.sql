@@ -1,8 +1,9 @@
 {#-
     How a rollup is written: the incremental strategy `window`. In one transaction it deletes the
     rows that the run may change and inserts the computed ones. So readers see the window before
-    or after a run, never a mixture, and keys that no longer occur are deleted. A row that the run
-    may not change wins over a new one with the same key. A table without days is rewritten whole.
+    or after a run, never a mixture, and keys that no longer occur are deleted. Rows that differ
+    only in `dimension_key` are one set: what a run may not delete keeps the whole set from new
+    rows. A table without days is rewritten whole.
 
     dbt's temporary table lasts until the session ends, which behind a pooler in transaction mode
     may take hours. So the rows move to one that is dropped with the transaction.
@@ -11,34 +12,113 @@
     {%- set target = arg_dict['target_relation'] -%}
     {%- set columns = arg_dict['dest_columns'] | map(attribute='quoted') | join(', ') -%}
     {%- set has_days = 'day' in arg_dict['dest_columns'] | map(attribute='name') -%}
-    {%- set keys = arg_dict['unique_key'] -%}
     create temporary table computed_rows on commit drop as table {{ arg_dict['temp_relation'] }};
     drop table {{ arg_dict['temp_relation'] }};
-
-    delete from {{ target }}{% if has_days %} where {{ is_rewritable('day') }}{% endif %};
+    {% if not has_days %}
+    delete from {{ target }};
 
     insert into {{ target }} ({{ columns }})
     select {{ columns }} from computed_rows
-    on conflict ({{ keys if keys is string else keys | join(', ') }}) do nothing
+    {%- else %}
+    {%- set limits = limits_of(target, arg_dict['temp_relation']) -%}
+    {%- set set_key = arg_dict['unique_key'] | reject('equalto', 'dimension_key') | join(', ') %}
+    delete from {{ target }}
+    where
+        {{ is_in_days('day') }}
+        {%- if not allow_purged() %}
+        and day >= '{{ limits['kept_from_day'] }}'
+            {%- if limits['is_purged'] %}
+        and not is_final
+            {%- endif %}
+        {%- endif %}
+        {%- if limits['is_older'] %}
+        and {{ is_final('day') }}
+        and ({{ set_key }}) not in (select {{ set_key }} from computed_rows where not is_final)
+        {%- endif %};
+
+    insert into {{ target }} ({{ columns }})
+    select {{ columns }}
+    from computed_rows
+    where
+        ({{ set_key }}) not in (
+            select {{ set_key }} from {{ target }} where {{ is_in_days('day') }}
+        )
+        {%- if limits['is_older'] %}
+        and is_final
+        {%- endif %}
+    {%- endif %}
+{%- endmacro %}
+
+{% macro is_in_days(day) -%}
+    {{ day }} between '{{ first_day() }}' and '{{ last_day() }}'
+{%- endmacro %}
+
+{#- For data tests: the rows that the latest run wrote. Only they were computed together. -#}
+{% macro latest_rows(rollup) -%}
+    (
+        select *
+        from {{ rollup }}
+        where
+            {{ is_in_days('day') }}
+            and computed_at = (
+                select max(computed_at) from {{ rollup }} where {{ is_in_days('day') }}
+            )
+    )
 {%- endmacro %}
 
 {#-
-    What a run may change: the days of its window since the source's earliest valid event. The
-    events of earlier days may be purged, so their rows could not be computed again; only the var
-    `allow_purged` includes them.
+    For data tests: the days that must have all their rows. A run as of the past writes final rows
+    alone, so only days on which every horizon has ended must.
 -#}
-{% macro is_rewritable(day) -%}
-    {{ day }} >= '{{ window_start().date() }}'
-    and {{ day }} < '{{ window_end().date() }}'
-    {%- if not allow_purged() %}
-    and {{ day }} >= (
-        select cast(min(occurred_at) as date)
-        from {{ source('app', 'event_logs') }}
-        where
-            occurred_at >= {{ utc_literal(valid_from()) }}
-            and occurred_at <= {{ utc_literal(valid_until()) }}
-    )
-    {%- endif %}
+{% macro complete_days(rollup) -%}
+    select spine.day
+    from ({{ window_spine() }}) as spine
+    where
+        {{ is_final('spine.day', 7) }}
+        or exists (select 1 from {{ latest_rows(rollup) }} as latest where not latest.is_final)
+{%- endmacro %}
+
+{#- The row of `run_limits` for the model; says what the run leaves alone. -#}
+{% macro limits_of(target, computed) -%}
+    {%- set limits = run_query(limits_query(
+        target, model.fqn[1], config.get('meta')['shows_events'])).rows[0].dict() -%}
+    {%- set note = [] -%}
+    {%- if limits['is_purged'] and limits['days_left'] and not allow_purged() -%}
+        {%- set days = limits['days_left'] ~ (' day' if limits['days_left'] == 1 else ' days')
+            ~ ', ' ~ limits['first_left'] ~ ' to ' ~ limits['last_left'] -%}
+        {%- do note.append(
+            (
+                'The source keeps ' ~ (limits['days_kept'] | int) ~ ' days, since '
+                ~ limits['kept_since'][:16] ~ ' UTC.' if limits['kept_since']
+                else 'The source has no valid event.'
+            ) ~ ' So ' ~ model.name ~ ' keeps its final rows of ' ~ days
+            ~ '. --allow-purged recomputes them from what is left.'
+        ) -%}
+    {%- endif -%}
+    {%- if limits['is_older'] -%}
+        {%- set days = run_query(
+            'select count(distinct day) from ' ~ computed ~ ' where not is_final').rows[0][0] -%}
+        {%- do note.append(
+            'A run already computed ' ~ model.name ~ ' as of ' ~ limits['newest'] ~ ' UTC. This'
+            ~ ' run, as of ' ~ as_of().strftime('%Y-%m-%d %H:%M:%S') ~ ', left alone what was not'
+            ~ ' final then, on ' ~ days ~ (' day' if days == 1 else ' days')
+            ~ '. --from recomputes days as of now.'
+        ) -%}
+    {%- endif -%}
+    {%- for text in note -%}
+        {%- do log(text, info=true) -%}
+    {%- endfor -%}
+    {%- do log('limits: ' ~ tojson({
+        'job': model.fqn[1], 'kept_since': limits['kept_since'], 'notes': note})) -%}
+    {{ return(limits) }}
+{%- endmacro %}
+
+{% macro limits_query(rollup, job, shows_events) -%}
+    {{ run_limits(
+        source('app', 'event_logs'), rollup, run_log(), job, shows_events,
+        'cast(' ~ utc_literal(as_of()) ~ ' as timestamptz)',
+        utc_literal(valid_from()), utc_literal(valid_until()), first_day(), last_day()
+    ) }}
 {%- endmacro %}
 
 {% macro allow_purged() -%}

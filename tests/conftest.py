@@ -7,16 +7,18 @@ must be a superuser, since tests create databases and roles.
 import gc
 import json
 import os
+import re
 import signal
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+import quick_dbt
 import tables
 import throwaway
 from click.testing import CliRunner
@@ -27,7 +29,7 @@ from cli import cli as command_line
 from dbt_project import retry, runner
 from dbt_project.source import create_source_tables
 
-pytest_plugins = ["api_fixtures"]  # of the whole session, so that their databases are made once
+pytest_plugins = ["api_fixtures"]  # session-wide, so that their databases are created once
 
 # No test reads a clock's time zone by accident: the databases live in Nepal, at +05:45.
 TIME_ZONE = "Asia/Kathmandu"
@@ -42,12 +44,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    # The longest first, so that no worker ends long after the other.
+    # The slowest first, so that the workers end at about the same time.
     items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
 class Scheduling(LoadScopeScheduling):
-    """Give the tests of some folders to one worker, so that what they share is made once."""
+    """Send the tests of a folder to one worker, so that what they share is created once."""
 
     def _split_scope(self, nodeid: str) -> str:
         return next((folder for folder in TOGETHER if nodeid.startswith(folder)), nodeid)
@@ -78,7 +80,7 @@ class Outcome:
 
 @pytest.fixture(scope="session")
 def scratch() -> Iterator[Path]:
-    """The session's folder, for whatever shall not be in the project."""
+    """The session's folder, for files that must not be in the project."""
     with throwaway.memory_folder() as folder:
         yield folder
 
@@ -86,10 +88,6 @@ def scratch() -> Iterator[Path]:
 @pytest.fixture(scope="session", autouse=True)
 def _settings(scratch) -> Iterator[None]:
     """Keep the caller's settings out of the commands, and their files out of the project."""
-    # Not above, for then pytest's own process would wait for them before it starts the workers.
-    from dbt.plugins.manager import PluginManager
-    from dbt_common.behavior_flags import BehaviorFlagRendered
-
     ours = ("DATABASE_URL", "SOURCE_SCHEMA", "ANALYTICS_SCHEMA")
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
@@ -97,23 +95,18 @@ def _settings(scratch) -> Iterator[None]:
                 patch.delenv(name)
         for name in ("ROLLUP_HOME", "DBT_TARGET_PATH", "DBT_LOG_PATH"):
             patch.setenv(name, f"{scratch}/{name.lower()}")
-        patch.setenv("DBT_WRITE_JSON", "false")  # nobody reads what takes a fifth of a run to write
+        patch.setenv("DBT_WRITE_JSON", "false")  # takes a fifth of a run, and no test reads it
         quiet = ["none" if word == "debug" else word for word in runner.QUIET]
-        patch.setattr(runner, "QUIET", quiet)  # nobody reads the log
+        patch.setattr(runner, "QUIET", quiet)  # no test reads the log
         patch.setattr(retry, "WAITS_S", (0.01,) * 3)
-        # For the sake of a log line nobody sees, dbt walks the stack 50 times in every run. Below
-        # pytest the stack is so deep that this took a third of the time.
-        patch.setattr(BehaviorFlagRendered, "_default_source", staticmethod(lambda: "dbt"))
-        # Every invocation of dbt looks for plugins on the whole of Python's path.
-        found = cache(PluginManager.get_prefixed_modules)
-        patch.setattr(PluginManager, "get_prefixed_modules", found)
-        gc.freeze()  # dbt's modules are a hundred thousand objects to look through, time and again
+        quick_dbt.patch(patch)
+        gc.freeze()  # or every collection looks through the 100,000 objects of dbt's modules
         yield
 
 
 @pytest.fixture(scope="session")
 def server(scratch) -> Iterator[str]:
-    """The conninfo of a superuser on a server that is the tests' own."""
+    """The conninfo of a superuser on the tests' own server."""
     if given := os.environ.get("TEST_DATABASE_URL"):
         yield given
         return
@@ -123,35 +116,34 @@ def server(scratch) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def maintenance(server: str) -> Iterator[psycopg.Connection]:
-    """A connection for what no test database can do to itself."""
+    """A connection that creates and drops databases and roles."""
     with psycopg.connect(server, autocommit=True) as conn:
         yield conn
 
 
 @pytest.fixture(scope="session")
 def lasting_database(server, maintenance) -> Iterator[Callable[..., str]]:
-    """Create a database that lasts as long as the session, perhaps as a copy of another one;
-    return its conninfo."""
+    """Create a database for the session, optionally from a template; return its conninfo."""
     with throwaway.databases(maintenance, server, "lasting") as create:
         yield create
 
 
 @pytest.fixture
 def new_database(server, maintenance) -> Iterator[Callable[..., str]]:
-    """Create a database that lasts as long as the test; return its URL."""
+    """Create a database for the test; return its URL."""
     with throwaway.databases(maintenance, server, "test") as create:
         yield lambda name=None, **changes: tables.url_of(create(name), **changes)
 
 
 @pytest.fixture
 def database_url(new_database) -> str:
-    """The URL of a fresh and empty database."""
+    """The URL of an empty database."""
     return new_database()
 
 
 @pytest.fixture
 def db(database_url) -> Iterator[psycopg.Connection]:
-    """A connection to a fresh and empty database."""
+    """A connection to an empty database."""
     with psycopg.connect(database_url) as conn:
         yield conn
 
@@ -166,6 +158,21 @@ def source(database_url) -> Iterator[tables.App]:
         yield tables.App(conn)
 
 
+def parse_file(arguments: tuple) -> str:
+    """Return a file name for dbt's parse cache, one for each database, schema and --vars.
+
+    The usual database gets dbt's default name, which commands in other processes also read.
+    """
+    names = ("DATABASE_URL", "ANALYTICS_SCHEMA", "SOURCE_SCHEMA")
+    given = [os.environ.get(name, "") for name in names]
+    if "--vars" in arguments:
+        given.append(arguments[arguments.index("--vars") + 1])
+    usual = rf"postgresql://postgres@[^/]*/rollup_test_{os.getpid()}_0(\?.*)?"
+    if re.fullmatch(usual, "".join(given)):
+        return "partial_parse.msgpack"
+    return f"partial_parse_{zlib.crc32(repr(given).encode())}.msgpack"
+
+
 def invoke(*arguments: object) -> Outcome:
     """Run the command line in this process, on the database that DATABASE_URL names."""
     from dbt.parser import manifest
@@ -173,15 +180,12 @@ def invoke(*arguments: object) -> Outcome:
     handlers = {number: signal.getsignal(number) for number in SIGNALS}
     umask = os.umask(0o022)
     os.umask(umask)
-    names = ("DATABASE_URL", "ANALYTICS_SCHEMA", "SOURCE_SCHEMA")
-    database = zlib.crc32(repr([os.environ.get(name) for name in names]).encode())
     try:
         with pytest.MonkeyPatch.context() as patch:
-            # dbt keeps what it parsed for one database and role; tests go back and forth.
-            patch.setattr(manifest, "PARTIAL_PARSE_FILE_NAME", f"partial_parse_{database}.msgpack")
+            patch.setattr(manifest, "PARTIAL_PARSE_FILE_NAME", parse_file(arguments))
             result = CliRunner().invoke(command_line, [str(argument) for argument in arguments])
     finally:
-        gc.enable()  # a run turns it off for its process's short life
+        gc.enable()  # a run disables it, since its process is short-lived
         os.umask(umask)
         for number, handler in handlers.items():
             signal.signal(number, handler)
@@ -205,8 +209,8 @@ def run_on(_settings) -> Callable[..., None]:
 
 @pytest.fixture
 def guarded(source, database_url, maintenance):
-    """The URL of a role that may read the source and write in schema analytics, no more."""
-    # A role is the whole server's, and other tests may be running on it.
+    """The URL of a role that may read the source and write to schema analytics, and no more."""
+    # Roles belong to the whole server, on which other tests may be running.
     maintenance.execute("select pg_advisory_lock(hashtext(%s))", [tables.GUARDED])
     source.conn.execute(
         sql.SQL("""
@@ -231,7 +235,7 @@ def cli(database_url, monkeypatch) -> Callable[..., Outcome]:
 
 @pytest.fixture
 def run(cli) -> Callable[..., Outcome]:
-    """Run jobs as of the tests' moment unless told another, with a summary in JSON."""
+    """Run jobs as of NOW, or another time, with the summary in JSON."""
 
     def invoke(*arguments: object, as_of: object = tables.NOW) -> Outcome:
         return cli("--json", "--as-of", f"{as_of}", *arguments)

@@ -1,4 +1,4 @@
-"""The project's documents as data: what stands in them, by the headings it stands under."""
+"""The project's documents as data: blocks, tables, headings and links."""
 
 import re
 from itertools import pairwise
@@ -28,6 +28,8 @@ class Table(NamedTuple):
 class Document(NamedTuple):
     blocks: list[Block]
     tables: list[Table]
+    headings: list[str]
+    links: list[str]
 
     def under(self, heading: str, language: str) -> list[str]:
         """The texts of the blocks of a language anywhere below a heading."""
@@ -41,19 +43,23 @@ class Document(NamedTuple):
 
 def read(path: str | Path) -> Document:
     """Parse a document, named by its path in the project."""
-    page, headings = Document([], []), ()
+    page, above = Document([], [], [], []), ()
     tokens = PARSER.parse((ROOT / path).read_text(encoding="utf-8"))
     for before, token in pairwise(tokens):
+        for child in token.children or ():
+            if link := child.attrGet("href") or child.attrGet("src"):
+                page.links.append(str(link))
         if token.type == "table_open":
-            page.tables.append(Table(headings, []))
+            page.tables.append(Table(above, []))
         elif token.type == "tr_open":
             page.tables[-1].rows.append(())
         elif token.type == "inline" and before.type in ("th_open", "td_open"):
             page.tables[-1].rows[-1] += (plain(token.content),)
         elif token.type == "inline" and before.type == "heading_open":
-            headings = (*headings[: int(before.tag[1:]) - 1], plain(token.content))
+            above = (*above[: int(before.tag[1:]) - 1], plain(token.content))
+            page.headings.append(above[-1])
         elif token.type == "fence":
-            page.blocks.append(Block(headings, token.info, token.content))
+            page.blocks.append(Block(above, token.info, token.content))
     return page
 
 

@@ -1,4 +1,4 @@
-"""Source data made of edges: of days, of horizons, and of what is valid."""
+"""Source data on every boundary: of days, horizons and validity."""
 
 from datetime import datetime, timedelta
 from random import Random
@@ -29,8 +29,9 @@ def awkward(source: App, now: datetime) -> None:
     events = []
     for nth, start in enumerate(starts):
         user = f"user {nth}"
-        if nth % 5 == 0:  # a returning user, of whom only the last visit is still valid
-            events.append(event(expired - rng.choice((MS, DAY)), user=user, received=now))
+        if nth % 5 == 0:  # a returning user whose first visit is just valid, or just expired
+            moment = expired - rng.choice((0 * MS, MS, DAY))
+            events.append(event(moment, user=user, received=now))
         for edge in (0 * DAY, *rng.sample(EDGES, 4)):
             for name in rng.sample(NAMES, rng.choice((1, 1, 2))):  # two are a tie
                 late = timedelta(milliseconds=rng.randrange(-5_000, 60_000))

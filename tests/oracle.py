@@ -21,6 +21,9 @@ Metric = tuple[float, Row | None, bool]  # value, dimensions, is_final
 Count = tuple[str | None, str | None, int, int, bool]  # experiment, variant, users, events, final
 
 NONE, DAY, WEEK = timedelta(0), timedelta(days=1), timedelta(days=7)
+EXPERIMENT_METRICS = {
+    "users_assigned", "users_active_d1", "sessions_submitted_d7", "logging_rate_24h_by_variant"
+}  # fmt: skip
 
 
 @dataclass
@@ -115,8 +118,11 @@ def funnel(
             names = {name for *its_step, name in steps if tuple(its_step) == step}
             hits = [event for event in events if event["event_name"] in names]
             rows[day, *step, "overall"] = (None, None, distinct_users(hits), len(hits), final)
-            for pair in {pair for event in hits for pair in mapped_pairs(event)}:
-                its = [event for event in hits if pair in mapped_pairs(event)]
+            hits_of: dict[tuple[str, str], list[Row]] = defaultdict(list)
+            for event in hits:
+                for pair in mapped_pairs(event):
+                    hits_of[pair].append(event)
+            for pair, its in hits_of.items():
                 counts = (*pair, distinct_users(its), len(its), final)
                 rows[day, *step, pair_key(*pair)] = counts
     return rows
@@ -133,19 +139,64 @@ def ignored(source: Source, now: datetime, window_days: int) -> int:
     return sum(inside(event["occurred_at"]) or inside(event["received_at"]) for event in invalid)
 
 
-def merge(
-    before: dict[Key, Any], fresh: dict[Key, Any], source: Source, now: datetime, window_days: int
-) -> dict[Key, Any]:
-    """A table's rows after a run, from those it had and those just computed.
+@dataclass
+class Log:
+    """What the run log remembers of a job: the newest `now`, and where a purged source began."""
 
-    A day that ends before the source's history begins is only ever added to. A source without a
-    single valid event has no history at all, so then that goes for every day.
+    newest: datetime | None = None
+    kept_since: datetime | None = None
+
+
+def merge(
+    job: str,
+    before: dict[Key, Any],
+    fresh: dict[Key, Any],
+    source: Source,
+    now: datetime,
+    window_days: int,
+    log: Log,
+) -> dict[Key, Any]:
+    """A table's rows after a run, from those it had and those just computed; notes it in `log`.
+
+    Days before the source's first event keep the rows they have. If there was something on them,
+    and the first event is in the window, the source was purged: then final rows stay as well. It
+    stays purged though an old event arrives late. A run as of the past changes only what is final.
     """
-    moments = [event["occurred_at"] for event in valid_events(source, now)]
-    history_begins = min(moments, default=datetime.max)
+    begins = min((e["occurred_at"] for e in valid_events(source, now)), default=None)
+    known = max(filter(None, (begins, log.kept_since)), default=None)
     days = window_dates(now, window_days)
-    rewritten = {day for day in days if midnight_after(day) > history_begins}
-    return fresh | {key: row for key, row in before.items() if key[0] not in rewritten}
+    had_events = any(known is None or key[0] < known.date()
+                     for key, row in before.items() if shows_events(job, row))  # fmt: skip
+    purged = had_events and (known is None or known.date() >= days[0])
+    first_day = date.max if begins is None else (known if purged else begins).date()
+    older = log.newest is not None and log.newest > now
+    moving = {set_of(key) for key, row in fresh.items() if not row[-1]}
+
+    def stays(key: Key, row: tuple) -> bool:
+        if key[0] not in days or key[0] < first_day or (purged and row[-1]):
+            return True
+        return older and (not is_final(key[0], NONE, now) or set_of(key) in moving)
+
+    kept = {key: row for key, row in before.items() if stays(key, row)}
+    taken = {set_of(key) for key in kept}
+    added = {key: row for key, row in fresh.items() if row[-1] or not older}
+    log.newest = max(now, log.newest or now)
+    log.kept_since = known if purged and begins is not None else log.kept_since
+    return kept | {key: row for key, row in added.items() if set_of(key) not in taken}
+
+
+def shows_events(job: str, row: tuple) -> bool:
+    return {
+        "daily": lambda: row[0] > 0,
+        "experiment": lambda: row[1]["cohort_size"] > 0,
+        "funnel": lambda: row[2] > 0,
+    }[job]()
+
+
+def set_of(key: Key) -> tuple:
+    """What the rows of one day, and of one metric or step, have in common."""
+    is_experiment = len(key) == 4 and key[3] in EXPERIMENT_METRICS
+    return key if is_experiment else key[:-1]
 
 
 # The rules that the tables share.

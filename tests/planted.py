@@ -1,4 +1,4 @@
-"""Functions and operators that an app could plant in `public` to be run by whoever calls them.
+"""Functions and operators that an app could plant in `public`, to run as the caller.
 
 PostgreSQL prefers the candidate whose types fit best, wherever on the search_path it lies. So a
 better fitting overload of each function that the project calls is planted, and an operator for
@@ -91,7 +91,7 @@ where not exists (
 
 def plant(conn: psycopg.Connection) -> None:
     """Plant in `public` as the role of `conn`, which needs the right to create there."""
-    conn.execute("set search_path = pg_catalog")  # or what is planted would stop the planting
+    conn.execute("set search_path = pg_catalog")  # or the planted functions would be called here
     conn.execute(PLANT)
     functions = conn.execute(FUNCTIONS, [sorted(called(r"\b([a-z_0-9]+)\s*\("))]).fetchall()
     overloads = {
@@ -109,7 +109,7 @@ def plant(conn: psycopg.Connection) -> None:
 
 
 def calls(conn: psycopg.Connection) -> int:
-    """Return how often something planted ran since this was asked last."""
+    """Return how many planted calls ran since the last time."""
     query = "select case when is_called then last_value else 0 end from public.ran"
     (number,) = conn.execute(query).fetchone()
     conn.execute("alter sequence public.ran restart")
@@ -117,7 +117,7 @@ def calls(conn: psycopg.Connection) -> int:
 
 
 def called(pattern: str) -> set[str]:
-    """Return what stands where `pattern` says in the project's SQL, and in dbt's for it."""
+    """Return the matches of `pattern` in the SQL of the project and of dbt."""
     files = (path for glob in (*SQL, *PYTHON, DBT) for path in ROOT.glob(glob))
     return {name for path in files for name in re.findall(pattern, path.read_text())}
 

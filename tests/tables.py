@@ -1,4 +1,4 @@
-"""The app's four tables and the rollups made of them, in few words.
+"""Helpers that fill the app's four tables and compare the rollups.
 
 Every datetime here is naive and means UTC, as in the oracle.
 """
@@ -27,7 +27,7 @@ from dbt_project.source import TABLES
 
 NOW = datetime(2026, 11, 23, 15, 30)  # a Monday
 TODAY = NOW.date()
-GUARDED = "rollup_guarded"  # the one role of the server that must give its password
+GUARDED = "rollup_guarded"  # the server's only role that needs a password
 CANARY = "c4nary"
 PASSWORD = f"p@ss/w:rd-{CANARY} 100%?#&'\"\\ {{{{ x }}}}"  # of that role
 SEED = ROOT / "seeds/funnel/funnel_steps.csv"
@@ -57,7 +57,7 @@ class Rollups(NamedTuple):
 
 
 class _UtcLoader(Loader):
-    """Read both kinds of timestamp alike; what Python has no datetime for becomes max or min."""
+    """Read both timestamp types as naive UTC; what Python cannot hold becomes max or min."""
 
     def load(self, data: Any) -> datetime:
         text = bytes(data).decode()
@@ -70,7 +70,7 @@ class _UtcLoader(Loader):
 
 
 def connect(url: str) -> psycopg.Connection:
-    """Open a connection in autocommit that speaks this module's language."""
+    """Open a connection in autocommit, whose values are those of the oracle."""
     conn = psycopg.connect(url, autocommit=True, options="-c TimeZone=UTC")
     for name in ("timestamp", "timestamptz"):
         conn.adapters.register_loader(name, _UtcLoader)
@@ -79,7 +79,7 @@ def connect(url: str) -> psycopg.Connection:
 
 
 def url_of(conninfo: str, **changes: str) -> str:
-    """Spell a conninfo, with changes, as the URL that an app would have."""
+    """Return a conninfo, with changes, as a URL."""
     given = conninfo_to_dict(conninfo, **changes)
 
     def part(name: str, before: str = "", after: str = "") -> str:
@@ -187,12 +187,27 @@ def steps() -> list[tuple[str, str, str]]:
 
 
 def expected(source: oracle.Source, now: datetime, window_days: int) -> Rollups:
-    """What a run on empty rollup tables must make of a source."""
+    """What a run must write to empty rollup tables."""
     return Rollups(
         oracle.daily(source, now, window_days),
         oracle.experiment(source, now, window_days),
         oracle.funnel(source, now, window_days, steps()),
     )
+
+
+def after_run(
+    before: Rollups,
+    source: oracle.Source,
+    now: datetime,
+    window_days: int,
+    logs: dict[str, oracle.Log],
+) -> Rollups:
+    """What a run must make of rollup tables and a source; notes the run in `logs`."""
+    fresh = expected(source, now, window_days)
+    return Rollups(*(
+        oracle.merge(job, old, new, source, now, window_days, logs.setdefault(job, oracle.Log()))
+        for job, old, new in zip(Rollups._fields, before, fresh, strict=True)
+    ))  # fmt: skip
 
 
 def stored(conn: psycopg.Connection, schema: str = "analytics") -> Rollups:
@@ -209,12 +224,12 @@ def stored(conn: psycopg.Connection, schema: str = "analytics") -> Rollups:
 
 
 def differences(found: Rollups, wanted: Rollups) -> list[str]:
-    """Tell, row by row, where the tables differ; values may differ by a rounding."""
+    """List the rows that differ; values may differ by rounding."""
     told = []
     for table, is_row, should_be in zip(Rollups._fields, found, wanted, strict=True):
         keys = is_row.keys() | should_be.keys()
         if table == "daily" and should_be:
-            # A metric that a team added is its unit test's affair.
+            # A metric that a team added is tested by its unit test.
             known = {key[1] for key in should_be} | {"event_volume_by_name"}
             keys = {key for key in keys if key[1] in known}
         for key in sorted(keys, key=str):

@@ -5,7 +5,7 @@ import json
 import re
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import documents
@@ -15,10 +15,11 @@ import tables
 from tables import GUARDED, NOW, image
 
 from dbt_project import ROOT, preflight, runner
-from dbt_project.database import TIMEOUTS, DatabaseError, connect, parse_url
+from dbt_project.database import TIMEOUTS, DatabaseError, connect, database_name, parse_url
 from dbt_project.source import create_source_tables
 
 NOWHERE = "postgresql://nobody:secret@localhost:1/nothing"
+TODAY, DAY = datetime.now(UTC).replace(tzinfo=None), timedelta(days=1)
 NO_SOURCE = "event_logs, experiment_variants, experiments"
 
 
@@ -65,6 +66,14 @@ def test_a_dry_run_touches_nothing(cli, monkeypatch, tmp_path, url):
                 "9999-12-31",
             )
         ),
+        *(([f"--as-of={day:%Y-%m-%d}"], "is in the future") for day in (TODAY, TODAY + 400 * DAY)),
+        (["--from=2026-11-31"], "is no day"),
+        (["--to=2026-11-01"], "--to needs --from"),
+        (["--from=2026-11-01", "--window-days=14"], "neither --window-days nor --as-of"),
+        (["--from=2026-11-01", "--as-of=2026-11-02"], "neither --window-days nor --as-of"),
+        ([f"--from={TODAY + DAY:%Y-%m-%d}"], "days must be from"),
+        ([f"--from={TODAY - 180 * DAY:%Y-%m-%d}"], "For older days use --as-of"),
+        ([f"--from={TODAY:%Y-%m-%d}", f"--to={TODAY - DAY:%Y-%m-%d}"], "in this order"),
         (["--job", "weekly"], "weekly"),
         (["--job"], "--job"),
         (["weekly"], "weekly"),
@@ -179,6 +188,7 @@ def test_the_summary_in_json(source, run):
         "as_of": "2026-11-23T15:30:00.000Z",
         "window_start": "2026-11-22T00:00:00.000Z",
         "window_end": "2026-11-24T00:00:00.000Z",
+        "database": database_name(source.conn),
     }
     assert [job["job_name"] for job in jobs] == ["daily", "funnel"]
     for job, rows in zip(jobs, (13, 10), strict=True):
@@ -192,12 +202,34 @@ def test_the_summary_in_text_comes_last_and_alone_on_stdout(source, cli):
     source.event(datetime.now(UTC).replace(tzinfo=None))
     outcome = cli()
     assert outcome.exit_code == 0
-    first, header, *jobs = outcome.stdout.splitlines()
+    first, header, *jobs, empty, last = outcome.stdout.splitlines()
+    assert (empty, last) == ("", f"Written to {database_name(source.conn)}.")
     assert re.fullmatch(r"Window \d{4}-\d\d-\d\d to \d{4}-\d\d-\d\d \(UTC, end excluded\)", first)
     assert header.split() == ["job", "result", "rows", "written", "seconds", "events", "ignored"]
     found = [line.split()[:2] for line in jobs]
     assert found == [["daily", "ok"], ["experiment", "ok"], ["funnel", "ok"]]
     assert "ok   model daily_metric_rollups" in outcome.stderr
+
+
+def test_an_empty_window_says_where_the_events_are(source, cli):
+    days = {
+        "2024-01-02": "--as-of 2024-01-03 --window-days 180 reaches the last of them.",
+        f"{TODAY - 30 * DAY}": f"--from {TODAY - 179 * DAY:%Y-%m-%d} reaches them.",
+        f"{TODAY + 30 * DAY}": "They are in the future: check the clocks.",
+    }
+    for first, advice in days.items():
+        source.do("truncate event_logs")
+        source.event(first)
+        if first == "2024-01-02":
+            source.event("2024-01-03 23:00")
+        elif "--from" in advice:
+            source.event(TODAY - 300 * DAY)
+        outcome = cli("--json", "--job", "daily")
+        assert outcome.exit_code == 0
+        (note,) = outcome.summary["jobs"][0]["notes"]
+        assert note.startswith("The window has no events. The log has some, from") and (
+            note.endswith(advice)
+        ), note
 
 
 def test_runs_lists_the_latest_first(source, run, cli):

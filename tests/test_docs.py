@@ -1,4 +1,4 @@
-"""The documentation as one page: built on whatever the database holds, and served."""
+"""The documentation as one page: built and served, also without any table."""
 
 import os
 import signal
@@ -16,7 +16,7 @@ def page():
     return Path(os.environ["DBT_TARGET_PATH"], "site", "index.html")
 
 
-def test_a_port_that_is_taken_is_told_before_anything_is_built(cli):
+def test_a_port_in_use_is_reported_before_the_build(cli):
     with socket.create_server(("127.0.0.1", 0)) as other:
         outcome = cli("docs", "--port", other.getsockname()[1])
     assert (outcome.exit_code, outcome.stdout) == (1, "")
@@ -34,7 +34,7 @@ def test_the_page_is_served_until_ctrl_c_and_no_table_is_touched(db, cli):
     def read_and_stop():
         until = time.monotonic() + 30
         while not answers and time.monotonic() < until:
-            # From before the page is built until it is, the server lets clients wait.
+            # While the page is built, the server lets clients wait.
             with suppress(OSError), urllib.request.urlopen(address, timeout=30) as answer:
                 answers.append((answer.headers["Content-Type"], answer.read()))
             time.sleep(0.1)

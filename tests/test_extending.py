@@ -1,4 +1,4 @@
-"""`docs/extending.md` can be followed: applied to a copy of the project, it does what it says."""
+"""Follow `docs/extending.md` in a copy of the project."""
 
 import csv
 import os
@@ -21,19 +21,17 @@ from dbt_project.database import parse_url
 PAGE = documents.read("docs/extending.md")
 WINDOW = ("--window-days", "30")
 CLOCK = {"as_of": f"{NOW}"}
-# `make test` takes minutes. These know the metrics, here in the windows that are done first, and
-# even they take as long as all else, so that only `make chaos` runs them.
-KNOWING = (
-    "tests/test_metrics_document.py::test_every_query_gives_what_the_tables_hold[now2-9]",
+# In place of `make test`, which takes minutes, run the two tests that compare every metric.
+METRIC_TESTS = (
+    "tests/test_metrics_document.py::test_queries_return_the_stored_rows[now2-9]",
     "tests/test_against_oracle.py::test_every_row_is_the_oracles[now2-1]",
 )
-
-SLOW = ("make test", "python cli.py dbt -- build --select daily")
+SLOW = ("make test", "python cli.py dbt -- build --select daily")  # only in `make chaos`
 
 
 @pytest.fixture
 def app(source):
-    """The tables of a small demo app, whose clock stands still."""
+    """The tables of a small demo app, as of `NOW`."""
     source.do("drop table event_logs, assignments, experiments, experiment_variants")
     demo.fill(source.conn, "public", NOW.replace(tzinfo=UTC), users=150, days=20)
     return source
@@ -41,15 +39,15 @@ def app(source):
 
 @pytest.fixture
 def follow(tmp_path, server, database_url):
-    """Do what stands under a heading, in a copy of the project."""
+    """Do what a section says, in a copy of the project."""
     copy = tmp_path / "copy"
-    made_here = [line.rstrip("/") for line in (ROOT / ".gitignore").read_text().splitlines()]
-    shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".git", *made_here))
+    ignored = [line.rstrip("/") for line in (ROOT / ".gitignore").read_text().splitlines()]
+    shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".git", *ignored))
     environment = {
         **os.environ,
         "DATABASE_URL": database_url,
         "TEST_DATABASE_URL": server,
-        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # of those, the tests that follow need none
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
         "DBT_TARGET_PATH": str(tmp_path / "target"),
         "GIT_CEILING_DIRECTORIES": str(tmp_path),
     }
@@ -60,10 +58,10 @@ def follow(tmp_path, server, database_url):
         )
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
 
-    def told(line):
-        """A command line of the page, at the moment of the tests."""
+    def command(line):
+        """A command of the page, as of `NOW`."""
         if line == "make test":
-            return [sys.executable, "-m", "pytest", "-q", *KNOWING]
+            return [sys.executable, "-m", "pytest", "-q", *METRIC_TESTS]
         python, *arguments = shlex.split(line)
         assert python == "python"
         clock = ["--vars", str(CLOCK)] if "dbt" in arguments else ["--as-of", str(NOW)]
@@ -79,16 +77,16 @@ def follow(tmp_path, server, database_url):
                 with (copy / SEED.relative_to(ROOT)).open("a") as seed:
                     seed.write(block.text)
             elif block.language == "console":
-                for line in block.text.splitlines():
-                    if line.removeprefix("$ ") not in but:
-                        run(*told(line.removeprefix("$ ")))
+                for line in block.text.replace("$ ", "").splitlines():
+                    if line not in but:
+                        run(*command(line))
 
     return steps
 
 
 @pytest.fixture
 def ask(database_url):
-    """Ask the API at the moment of the tests."""
+    """Request a path of the API, as of `NOW`."""
     now = NOW.replace(tzinfo=UTC)
     client = create_app(Settings(parse_url(database_url), token="t"), now=lambda: now).test_client()
     return lambda path: client.get(path, headers={"x-dashboard-token": "t"}).json
@@ -97,7 +95,7 @@ def ask(database_url):
 @pytest.mark.parametrize(
     "but", [SLOW, pytest.param((), marks=pytest.mark.chaos)], ids=["quick", "whole"]
 )
-def test_a_metric_is_added_by_the_page(app, run, follow, ask, but):
+def test_adding_a_metric(app, run, follow, ask, but):
     assert run(*WINDOW).exit_code == 0
     before, as_it_was = stored(app.conn), image(app.conn, but="computed_at")
     follow("A metric", but)
@@ -122,7 +120,7 @@ def test_a_metric_is_added_by_the_page(app, run, follow, ask, but):
     assert day["is_final"]["sessions_per_active_user"] is False
 
 
-def test_a_funnel_is_added_by_the_page(app, run, follow, ask):
+def test_adding_a_funnel(app, run, follow, ask):
     assert run(*WINDOW).exit_code == 0
     before = image(app.conn, but="computed_at")
     follow("A funnel")

@@ -1,15 +1,13 @@
 """What a run promises: one test for each guarantee."""
 
-import os
-import subprocess
-import sys
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import oracle
 import pytest
-from tables import NOW, differences, event, expected, image, stored
+from source_shapes import nullable, with_time_zones
+from tables import NOW, Rollups, after_run, differences, event, expected, image, stored
 
-from dbt_project import ROOT
+from dbt_project.source import TABLES
 
 DAY, HOUR, MS = timedelta(days=1), timedelta(hours=1), timedelta(milliseconds=1)
 AS_OF_NOW = ("--vars", f"{{as_of: '{NOW}'}}")
@@ -103,29 +101,60 @@ def test_days_outside_the_window_keep_every_byte(lively, run):
     assert image(lively.conn, where=f"not {outside}") != window
 
 
-def test_days_before_the_first_event_keep_their_rows(lively, run):
-    run()
-    purged = f"day < '{at(4).date()}'"
-    before, old = image(lively.conn, where=purged), stored(lively.conn)
-    lively.do("delete from event_logs where occurred_at < %s", at(4, hour=0))
-    later = NOW + HOUR
-    outcome = run(as_of=later)
-    assert outcome.summary["ok"]
-    assert image(lively.conn, where=purged) == before
-
-    source = lively.rows()
-    fresh = expected(source, later, 14)
-    merged = [oracle.merge(*tables, source, later, 14) for tables in zip(old, fresh, strict=True)]
-    assert differences(stored(lively.conn), type(old)(*merged)) == []
-    rewritten = {job: sum(key[0] >= at(4).date() for key in rows)
-                 for job, rows in fresh._asdict().items()}  # fmt: skip
-    assert outcome.of_jobs("rows_written") == rewritten
+def test_a_nightly_purge_keeps_what_was_final(lively, run):
+    run("--window-days", 20)
+    logs = {job: oracle.Log(newest=NOW) for job in ("daily", "experiment", "funnel")}
+    model = stored(lively.conn)
+    for night in range(1, 4):
+        now = NOW + night * DAY - 12 * HOUR
+        if night == 1:  # by day
+            lively.do("delete from event_logs where occurred_at < %s", at(4, hour=0))
+        elif night == 2:  # by hour, and a user
+            lively.do("delete from event_logs where occurred_at < %s", at(3, hour=10))
+            lively.do("delete from event_logs where anonymous_user_id = 'd'")
+        else:  # one old event of one phone, in the window or before it
+            lively.event(at(9), "app_opened", "late")
+            lively.event(at(30), "app_opened", "late")
+        outcome = run(as_of=now)
+        assert outcome.summary["ok"], outcome.stdout
+        model = after_run(model, lively.rows(), now, 14, logs)
+        assert differences(stored(lively.conn), model) == []
+        notes = [note for job in outcome.summary["jobs"] for note in job["notes"]]
+        assert len(notes) == 3 and all("The source keeps" in note for note in notes)
+    log = lively.conn.execute("select count(kept_since) from analytics.rollup_runs").fetchone()
+    assert log == (3 * 3,)
 
     # Where nothing was ever computed, a day before the first event is a day of zeros.
     lively.do("alter schema analytics rename to purged")
-    assert run(as_of=later).summary["ok"]
+    assert run(as_of=now).summary["ok"]
+    fresh = expected(lively.rows(), now, 14)
     assert differences(stored(lively.conn), fresh) == []
-    assert fresh.daily[at(9).date(), "dau", "overall"][0] == 0
+    assert fresh.daily[at(8).date(), "dau", "overall"][0] == 0
+
+
+def test_an_older_run_never_replaces_a_newer_one(lively, run, cli):
+    assert run("--window-days", 20).summary["ok"]
+    logs = {job: oracle.Log(newest=NOW) for job in ("daily", "experiment", "funnel")}
+    model = stored(lively.conn)
+    lively.event(at(5), "session_submitted", "late", mapping={"x": "A"})
+    for as_of in (at(4, hour=0), at(5, hour=8), NOW - HOUR):
+        outcome = run(as_of=as_of)
+        assert outcome.summary["ok"], outcome.stdout
+        model = after_run(model, lively.rows(), as_of, 14, logs)
+        assert differences(stored(lively.conn), model) == []
+        notes = [note for job in outcome.summary["jobs"] for note in job["notes"]]
+        assert len(notes) == 3 and all("left alone what was not final" in n for n in notes)
+    before = stored(lively.conn)
+    columns = "job_name, status, window_start, window_end, as_of"
+    future = "'daily', 'SUCCESS', '2027-01-01', '2027-01-02', '2027-01-01'"
+    lively.do(f"insert into analytics.rollup_runs ({columns}) values ({future})")
+    older = "{as_of: 2026-11-20, window_days: 5}"
+    assert cli("dbt", "--", "build", "--select", "daily", "--vars", older).exit_code == 0
+    assert stored(lively.conn) == before
+    assert not run(as_of=NOW + HOUR).summary["jobs"][0]["notes"]
+    # A day without a time is the whole day.
+    outcome = cli("--as-of", "2026-11-22", "--window-days", 1, "--dry-run", "--json")
+    assert outcome.summary["as_of"] == "2026-11-22T23:59:59.999Z"
 
 
 def test_an_empty_source_zeroes_no_history(lively, run):
@@ -152,17 +181,7 @@ def test_timestamptz_and_enum_columns_give_the_same_answer(lively, run):
     plain = image(lively.conn, but="computed_at")
     assert differences(stored(lively.conn), expected(lively.rows(), NOW, 30)) == []
 
-    columns = lively.conn.execute("""
-        select format(
-            'alter table %I alter %I type timestamptz using %2$I at time zone ''UTC''',
-            table_name, column_name
-        )
-        from information_schema.columns
-        where table_schema = 'public' and data_type = 'timestamp without time zone'
-    """).fetchall()
-    assert len(columns) == 9
-    for (statement,) in columns:
-        lively.do(statement)
+    with_time_zones(lively)
     lively.do("create type status as enum ('DRAFT', 'RUNNING', 'PAUSED', 'ENDED')")
     lively.do("alter table experiments alter status drop default")
     lively.do("alter table experiments alter status type status using status::status")
@@ -192,18 +211,8 @@ ODD_MAPS = (
 ODD_TIMES = ("infinity", "-infinity", "9999-12-31 23:59:59.999", "0002-01-01", None)
 
 
-def accept_nulls(source, *tables):
-    for table in tables:
-        for (column,) in source.conn.execute(
-            "select attname from pg_attribute where attrelid = %s::regclass and attnum > 0"
-            " and attnotnull and attname not in ('id', 'experiment_id')",
-            [table],
-        ).fetchall():
-            source.do(f"alter table {table} alter {column} drop not null")
-
-
 def test_bad_data_never_fails_a_run(source, run):
-    accept_nulls(source, "event_logs", "assignments", "experiments", "experiment_variants")
+    nullable(source, *TABLES)
     # Its index on the name would refuse the longest ones.
     source.do("drop index event_logs_event_name_idx")
     source.event(at(13), "app_opened", "first")
@@ -249,7 +258,7 @@ def test_bad_data_never_fails_a_run(source, run):
 
 
 def test_a_variant_without_an_id_is_no_variant(source, run):
-    accept_nulls(source, "experiment_variants")
+    nullable(source, "experiment_variants")
     source.event(at(1))
     source.experiment("x", ("A", None))
     outcome = run("--job", "experiment")
@@ -288,8 +297,9 @@ def tables_of(conn):
 @pytest.mark.parametrize(
     ("job", "tables"),
     [
-        ("experiment", {"experiment_metric_rollups", "experiment_catalog"}),
-        ("funnel", {"funnel_rollups", "funnel_steps"}),
+        ("daily", {"daily_metric_rollups", "rollup_runs"}),
+        ("experiment", {"experiment_metric_rollups", "experiment_catalog", "rollup_runs"}),
+        ("funnel", {"funnel_rollups", "funnel_steps", "rollup_runs"}),
     ],
 )
 def test_dbt_builds_each_job_by_itself(lively, cli, job, tables):
@@ -297,16 +307,7 @@ def test_dbt_builds_each_job_by_itself(lively, cli, job, tables):
     assert outcome.exit_code == 0, outcome.stdout
     assert tables_of(lively.conn) == tables
     wanted = expected(lively.rows(), NOW, 14)._asdict()[job]
-    table = next(name for name in tables if name.endswith("_rollups"))
-    count = lively.conn.execute(f"select count(*) from analytics.{table}").fetchone()
-    assert count == (len(wanted),)
-
-
-def test_dbt_builds_daily_by_itself_from_the_shell(lively, database_url):
-    command = [sys.executable, ROOT / "cli.py", "dbt", "--", "build", "--select", "daily"]
-    lively.event(datetime.now(UTC).replace(tzinfo=None), user="today")
-    done = subprocess.run(
-        command, env={**os.environ, "DATABASE_URL": database_url}, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert tables_of(lively.conn) == {"daily_metric_rollups"}
+    assert differences(stored(lively.conn), Rollups({}, {}, {})._replace(**{job: wanted})) == []
+    query = "select job_name, status, rows_written, as_of, holder from analytics.rollup_runs"
+    log = lively.conn.execute(query).fetchall()
+    assert log == [(job, "SUCCESS", len(wanted), NOW, "plain dbt")]

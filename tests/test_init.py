@@ -1,4 +1,4 @@
-"""`init`: the schema and the run log, and what a writer and a reader may do with them."""
+"""`init`: the schema, the run log, and the privileges of a writer and a reader."""
 
 import os
 import shutil
@@ -14,7 +14,7 @@ from api import create_app
 from api.settings import Settings
 from dbt_project import ROOT, runner
 from dbt_project import init as initialise
-from dbt_project.database import dbt_environment, parse_url
+from dbt_project.database import database_name, dbt_environment, parse_url
 
 PASSWORD = "p@ss/w:rd 100%?"
 # Names that would do harm wherever they are not quoted.
@@ -28,7 +28,7 @@ PATHS = (
 
 @pytest.fixture
 def login(database_url, maintenance):
-    """Create a role that owns nothing; return the test database's URL for it."""
+    """Create a role without privileges; return the test database's URL for it."""
     roles = []
 
     def create(name):
@@ -46,7 +46,7 @@ def login(database_url, maintenance):
 
 @pytest.fixture
 def app(source):
-    """A source with a little of everything."""
+    """A source with an experiment, an assignment and two events."""
     source.experiment("x", ("A", "B"), start_at="2026-11-01")
     source.assign("a", "x", "A", "2026-11-22 09:00")
     source.events(
@@ -90,7 +90,8 @@ def rights(conn):
 def test_init_alone_creates_the_schema_and_the_run_log_once(db, cli):
     first = cli("init")
     assert (first.exit_code, first.stderr) == (0, "")
-    assert first.stdout == "Schema analytics holds the run log.\n"
+    place = database_name(db)
+    assert first.stdout == f"Schema analytics holds the run log.\nSet up in {place}.\n"
     query = "select tablename from pg_tables where schemaname = 'analytics'"
     assert db.execute(query).fetchall() == [("rollup_runs",)]
     before = catalogue(db)
@@ -105,7 +106,7 @@ def test_the_writer_runs_every_job_and_the_reader_serves_the_api(app, cli, run, 
     options = ("init", "--writer", WRITER, "--reader", READER)
     first = cli(*options)
     assert first.exit_code == 0, first.stderr
-    assert "Role" not in first.stdout  # no more rights than these
+    assert "Role" not in first.stdout  # it has no other privileges
     before = catalogue(app.conn)
     again = cli(*options)
     assert again == first and catalogue(app.conn) == before
@@ -163,7 +164,7 @@ def test_the_reader_keeps_reading_tables_that_are_dropped_and_built_again(
         assert outcome.exit_code == 0, outcome.stdout + outcome.stderr
         assert all_read() == [[(True,)]] * len(built)
 
-    # `init` gives back a right that was taken away, and a run takes away none.
+    # `init` grants what was revoked, and a run revokes nothing.
     query = sql.SQL("revoke all on all tables in schema analytics from {}")
     app.conn.execute(query.format(sql.Identifier(READER)))
     other = login(f"Other {os.getpid()}")
@@ -203,7 +204,7 @@ def test_readers_in_dbts_configuration_have_their_rights(
 
 
 @pytest.mark.parametrize("order", ["writer first", "reader first"])
-def test_whoever_is_named_first_both_have_their_rights(app, cli, login, order):
+def test_writer_and_reader_may_be_named_in_either_order(app, cli, login, order):
     writer, reader = login(WRITER), login(READER)
     steps = [("--writer", WRITER), ("--reader", READER)]
     for options in steps if order == "writer first" else steps[::-1]:
@@ -212,7 +213,7 @@ def test_whoever_is_named_first_both_have_their_rights(app, cli, login, order):
     assert as_role(reader, "select * from analytics.extra") == [(1,)]
 
 
-def test_tables_of_earlier_runs_go_over_to_the_writer(app, cli, run, login, monkeypatch):
+def test_the_writer_becomes_the_owner_of_existing_tables(app, cli, run, login, monkeypatch):
     writer, reader = login(WRITER), login(READER)
     assert run().exit_code == 0
     app.do("create table analytics.not_ours as select 1 as one")
@@ -250,7 +251,7 @@ def test_a_table_in_use_is_not_waited_for(app, cli, run, login, monkeypatch, dat
     assert catalogue(app.conn) == before
 
 
-def test_a_dry_run_prints_sql_that_does_what_init_does(app, cli, login, new_database):
+def test_a_dry_run_prints_sql_that_does_what_init_does(app, cli, login):
     login(WRITER), login(READER)
     options = ("init", "--writer", WRITER, "--reader", READER, "--indexes")
     before = catalogue(app.conn)
@@ -295,7 +296,7 @@ def test_bad_options_are_refused_with_nothing_changed(app, cli, login, options, 
     assert catalogue(app.conn) == before
 
 
-def test_a_reader_must_not_get_at_the_rest_by_another_way(app, cli, login, monkeypatch):
+def test_a_reader_with_other_ways_in_is_refused_or_reported(app, cli, login, monkeypatch):
     login(WRITER), login(READER)
     member = sql.SQL("grant {} to {}").format(sql.Identifier(WRITER), sql.Identifier(READER))
     app.conn.execute(member)
@@ -326,7 +327,7 @@ def test_a_reader_must_not_get_at_the_rest_by_another_way(app, cli, login, monke
 
 
 @pytest.mark.parametrize("given", ["nothing", "all but what it cannot give"])
-def test_a_role_without_the_rights_changes_nothing(app, cli, run, login, monkeypatch, given):
+def test_a_role_that_may_not_grant_changes_nothing(app, cli, login, monkeypatch, given):
     login(WRITER), login(READER)
     poor = login(f"Poor {os.getpid()}")
     name = sql.Identifier(f"Poor {os.getpid()}")

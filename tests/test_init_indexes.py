@@ -1,17 +1,14 @@
-"""`init --indexes`: what it builds, what it recognises, and where it declines."""
+"""`init --indexes`: what it builds, recognises and refuses."""
 
 import os
 import signal
-import subprocess
-import sys
 
 import psycopg
 import pytest
 import tables
+from commands import start, wait_until
 from tables import event
-from test_run_log import wait_until
 
-from dbt_project import ROOT
 from dbt_project.source import TABLES
 
 USER_TIME = "event_logs_user_occurred_at"
@@ -80,7 +77,7 @@ def test_an_index_under_another_name_is_recognised_when_it_serves(source, cli, d
     assert all(valid for valid, _ in found(source.conn).values())
 
 
-def test_a_name_that_another_index_has_is_told(source, cli):
+def test_a_name_that_another_index_has_is_an_error(source, cli):
     source.do(f"create index {USER_TIME} on event_logs (sent_at)")
     outcome = cli("init", "--indexes")
     assert outcome.exit_code == 1
@@ -90,21 +87,15 @@ def test_a_name_that_another_index_has_is_told(source, cli):
 def test_an_interrupted_build_is_repeated(source, cli, database_url):
     assert cli("init").exit_code == 0
     before = set(found(source.conn))
-    # A build that should not have begun would wait for the writer for ever.
+    # Otherwise a second build would wait forever for the writer.
     source.do(f"alter database {source.conn.info.dbname} set statement_timeout = '20s'")
     with psycopg.connect(database_url) as writer:
         writer.execute(
             "insert into event_logs select 'open', null, 'u', 's', 'i', 'ios', null, 'x', now()"
         )
-        process = subprocess.Popen(
-            [sys.executable, ROOT / "cli.py", "init", "--indexes"],
-            env={**os.environ, "DATABASE_URL": database_url},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        process = start(database_url, "init", "--indexes")
         try:
-            # It waits for whoever is writing to the table.
+            # It waits for the transaction that writes to the table.
             wait_until(lambda: process.poll() is not None or USER_TIME in found(source.conn))
             refused = cli("init", "--indexes")
             assert refused.exit_code == 1 and "is being built" in refused.stderr
@@ -126,7 +117,7 @@ def test_an_interrupted_build_is_repeated(source, cli, database_url):
     assert all(valid for valid, _ in found(source.conn).values())
 
 
-def test_a_leftover_under_another_name_goes(source, cli):
+def test_an_invalid_index_under_another_name_is_dropped(source, cli):
     source.do("create index leftover on event_logs (anonymous_user_id, occurred_at)")
     source.do("update pg_index set indisvalid = false where indexrelid = 'leftover'::regclass")
     assert cli("init", "--indexes").exit_code == 0
@@ -134,7 +125,7 @@ def test_a_leftover_under_another_name_goes(source, cli):
 
 
 @pytest.mark.parametrize("kind", ["view", "partitioned"])
-def test_what_has_no_indexes_of_its_own_is_told(source, cli, kind):
+def test_a_view_or_partitioned_table_cannot_be_indexed(source, cli, kind):
     source.do("alter table event_logs rename to raw")
     if kind == "view":
         source.do("create view event_logs as select * from raw")
@@ -150,7 +141,7 @@ def test_what_has_no_indexes_of_its_own_is_told(source, cli, kind):
     (spaces,) = source.conn.execute("select to_regnamespace('analytics')").fetchone()
     assert spaces is None
 
-    if kind == "partitioned":  # what somebody has built already is recognised
+    if kind == "partitioned":  # indexes that exist already are recognised
         source.do("create index on event_logs (anonymous_user_id, occurred_at)")
         source.do("create index on event_logs using brin (received_at)")
         assert cli("init", "--indexes").exit_code == 0

@@ -17,6 +17,7 @@ from click.testing import CliRunner
 
 from cli import cli as command_line
 from dbt_project import source
+from dbt_project.database import database_name
 from dbt_project.load import ACCEPTED, AlreadyLoaded, BadFile, files
 from dbt_project.load import load as load_stream
 
@@ -303,6 +304,19 @@ def test_an_apps_database_is_loaded_into_only_when_asked(db, cli, database_url):
         "Loaded 1 events of 1 users, 2026-11-24T12:00:00.000Z to 2026-11-24T12:00:00.000Z.\n"
     )
     assert rows(db, "anonymous_user_id") == [("zoë",)]
+
+
+@pytest.mark.parametrize("embedded", [True, False])
+def test_a_database_is_named(db, tmp_path, monkeypatch, embedded):
+    (tmp_path / "home/postgres").mkdir(parents=True)
+    port = db.info.port + (not embedded)
+    pid_file = f"1\n/data\n2\n{port}\n{db.info.host}\n"
+    (tmp_path / "home/postgres/postmaster.pid").write_text(pid_file)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ROLLUP_HOME", "home")
+    server = f"at {db.info.host}:{db.info.port}"
+    place = "of the embedded PostgreSQL in home" if embedded else server
+    assert database_name(db) == f"database {db.info.dbname} {place}"
 
 
 def test_an_export_of_event_logs_comes_back_as_it_was(db, file):

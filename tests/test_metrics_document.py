@@ -1,4 +1,4 @@
-"""`docs/metrics.md` says what is so: its queries give what the tables hold, row by row."""
+"""The queries of `docs/metrics.md` return the rows of the rollup tables."""
 
 import re
 
@@ -15,7 +15,7 @@ HORIZONS = {name: (days, rest) for name, days, _, rest in PAGE.table("Words that
 
 
 class Queries:
-    """The page's queries, answered by a database with psql's variables in them."""
+    """The page's queries, with values in place of psql's variables."""
 
     def __init__(self, conn, **variables):
         self.conn, self.variables = conn, variables
@@ -54,10 +54,12 @@ def headings_below(heading):
 def daily(queries, days):
     rows = {}
     for day in days:
-        for metric in headings_below("Daily"):
-            for row in queries.rows(metric, day=day):
+        for heading in headings_below("Daily"):
+            for row in queries.rows(heading, day=day):
                 key = row.get("dimension_key", "overall")
-                rows[day, metric, key] = metric_row(queries, metric, day, row)
+                for metric in heading.split(", "):
+                    values = {"value": row.get(metric), **row}
+                    rows[day, metric, key] = metric_row(queries, metric, day, values)
     return rows
 
 
@@ -94,7 +96,7 @@ def funnel(queries, days):
 
 
 @pytest.mark.parametrize(("now", "window_days"), [(NOON, 14), (NIGHT, 9), (MIDNIGHT, 9)])
-def test_every_query_gives_what_the_tables_hold(source, run, now, window_days):
+def test_queries_return_the_stored_rows(source, run, now, window_days):
     awkward(source, now)
     for column in ("anonymous_user_id", "event_name", "occurred_at", "received_at"):
         source.do(f"alter table event_logs alter {column} drop not null")

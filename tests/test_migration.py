@@ -1,4 +1,4 @@
-"""The guide `docs/migration.md`, followed word by word on tables such as Prisma makes them."""
+"""Follow `docs/migration.md` on tables such as Prisma makes."""
 
 import re
 import shlex
@@ -7,7 +7,6 @@ from itertools import count
 
 import pytest
 import tables
-from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from api import create_app
@@ -16,10 +15,9 @@ from dbt_project import ROOT
 from dbt_project.database import parse_url
 
 GUIDE = (ROOT / "docs/migration.md").read_text()
-KEPT, SOURCE_KEEPS = 60, 20  # days that the old tables and the source hold
+KEPT, COMPUTED = 60, 20  # days of old rows: in all, and those that its worker made of events
 
-# As Prisma makes them: ids and defaults that only its client fills in, times without a zone,
-# an enum, unique indexes.
+# Prisma's: ids that only its client fills in, times without a zone, an enum, unique indexes.
 PRISMA = """
     create type {schema}."RollupRunStatus" as enum ('RUNNING', 'SUCCESS', 'FAILED');
     create table {schema}.daily_metric_rollups (
@@ -38,9 +36,9 @@ PRISMA = """
         (day, experiment_id, variant_id, metric_name);
     create table {schema}.funnel_rollups (
         id text primary key, day timestamp(3) not null, funnel_name text not null,
-        step_name text not null, dimension_key text not null default 'overall',
-        experiment_id text, variant_id text, users_count integer not null,
-        events_count integer not null, computed_at timestamp(3) not null default current_timestamp
+        step_name text not null, dimension_key text not null default 'overall', experiment_id text,
+        variant_id text, users_count integer not null, events_count integer not null,
+        computed_at timestamp(3) not null default current_timestamp
     );
     create unique index on {schema}.funnel_rollups (day, funnel_name, step_name, dimension_key);
     create table {schema}.rollup_runs (
@@ -52,7 +50,7 @@ PRISMA = """
         error_text text
     );
 """
-# As somebody may have made them by hand: other number types, nothing unique, more columns.
+# Made by hand: other number types, more columns, nothing unique.
 LOOSE = """
     create table {schema}.daily_metric_rollups (
         id bigserial, day date, metric_name varchar(80), dimension_key varchar(200), value numeric,
@@ -74,11 +72,15 @@ LOOSE = """
     );
 """
 _ids = count(1)
-OLD_TABLES = (*tables.ROLLUPS, "rollup_runs")
+RUNS = "job_name, status, started_at, window_start, window_end, rows_written, ignored_count"
+COLUMNS = {"rollup_runs": RUNS} | {
+    table: f"{key}, {rest}".replace("is_final", "computed_at")
+    for table, (key, rest) in tables.ROLLUPS.items()
+}
 
 
 class Old:
-    """The old system's tables in one schema, with all that it knew."""
+    """The old system's tables in one schema."""
 
     def __init__(self, source, schema, ddl):
         self.conn, self.schema = source.conn, schema
@@ -86,47 +88,21 @@ class Old:
         source.do(ddl.format(schema=schema))
         self.has_client_ids = "id text primary key" in ddl
 
-    def insert(self, table, columns, *values):
-        names = columns.split()
+    def insert(self, table, *values):
+        columns = COLUMNS[table]
         if self.has_client_ids:
-            names, values = [*names, "id"], [*values, f"c{next(_ids)}"]
-        query = sql.SQL("insert into {} ({}) values ({})").format(
-            sql.Identifier(self.schema, table),
-            sql.SQL(", ").join(map(sql.Identifier, names)),
-            sql.SQL(", ").join([sql.Placeholder()] * len(names)),
-        )
+            columns, values = f"{columns}, id", (*values, f"c{next(_ids)}")
+        places = ", ".join(["%s"] * len(values))
+        query = f"insert into {self.schema}.{table} ({columns}) values ({places})"
         self.conn.execute(query, values)
 
-    def daily(self, *values):
-        columns = "day metric_name dimension_key value dimensions computed_at"
-        self.insert("daily_metric_rollups", columns, *values)
-
-    def experiment(self, *values):
-        columns = "day experiment_id variant_id metric_name value dimensions computed_at"
-        self.insert("experiment_metric_rollups", columns, *values)
-
-    def funnel(self, *values):
-        columns = (
-            "day funnel_name step_name dimension_key"
-            " experiment_id variant_id users_count events_count computed_at"
-        )
-        self.insert("funnel_rollups", columns, *values)
-
-    def run(self, *values):
-        columns = "job_name status started_at window_start window_end rows_written ignored_count"
-        self.insert("rollup_runs", columns, *values)
-
     def rows(self):
-        return {
-            name: self.conn.execute(
-                f"select t::text from {self.schema}.{name} as t order by 1"
-            ).fetchall()
-            for name in OLD_TABLES
-        }
+        query = f"select t::text from {self.schema}.{{}} as t order by 1"
+        return [self.conn.execute(query.format(name)).fetchall() for name in COLUMNS]
 
 
 def steps(number, schema):
-    """The code blocks of a section, as (language, text), with its words about schemas heeded."""
+    """The code blocks of a section, as (language, text), in the schemas that the guide says."""
     (section,) = re.findall(rf"^## {number}\. .*?(?=^## |\Z)", GUIDE, re.M | re.S)
     for language, text in re.findall(r"^```(\w+)\n(.*?)^```$", section, re.M | re.S):
         if schema == "analytics":
@@ -138,13 +114,16 @@ def steps(number, schema):
 def follow(source, cli):
     """Do what a section says; return the rows of its last statement."""
 
-    def do(number, schema):
+    def do(number, schema, window_days=14):
         rows = None
         for language, text in steps(number, schema):
             if language == "sql":
                 cursor = source.conn.execute(text)
+                while cursor.nextset():
+                    pass
                 rows = cursor.fetchall() if cursor.description else None
             for command in re.findall(r"^\$ python cli.py (.*)$", text, re.M):
+                command = command.replace("--window-days 14", f"--window-days {window_days}")
                 outcome = cli(*shlex.split(command))
                 assert outcome.exit_code == 0, outcome.stdout + outcome.stderr
         return rows
@@ -159,48 +138,65 @@ def now():
 
 @pytest.fixture(
     params=[
-        pytest.param(("public", LOOSE), id="public", marks=pytest.mark.chaos),
-        pytest.param(("analytics", PRISMA), id="analytics"),
+        pytest.param(("public", LOOSE, 10), id="source keeps less than a window"),
+        pytest.param(("analytics", PRISMA, COMPUTED), id="old tables in our schema"),
     ]
 )
 def old(request, source, now):
-    """A source of twenty days, and what the old worker made of these and of forty before."""
+    """A source, and what the old worker made of it day by day, before the source was purged."""
+    schema, ddl, days_kept = request.param
     noon = now.replace(hour=12, minute=0, second=0, microsecond=0)
-    source.experiment("x", ("A", "B"), start_at=noon - timedelta(days=KEPT))
-    for ago in range(1, SOURCE_KEEPS + 1):
+    source.experiment("x", ("A", "B:1"), start_at=noon - timedelta(days=KEPT))
+    source.experiment("ended", ("A",), status="ENDED", end_at=noon - timedelta(days=2 * KEPT))
+    for ago in range(1, COMPUTED + 1):
         user, moment = f"u{ago % 7}", noon - timedelta(days=ago)
-        source.event(moment, "app_opened", user, mapping={"x": "AB"[ago % 2]})
+        source.event(moment, "app_opened", user, mapping={"x": ("A", "B:1")[ago % 2]})
         source.event(moment + timedelta(minutes=5), "session_submitted", user)
     for number in range(7):
-        source.assign(f"u{number}", "x", "AB"[number % 2], noon - timedelta(days=number + 1))
+        source.assign(f"u{number}", "x", ("A", "B:1")[number % 2], noon - timedelta(days=number))
 
-    schema, ddl = request.param
+    known = tables.expected(source.rows(), now, COMPUTED + 1)
+    known.experiment[now.date() - timedelta(days=1), "ended", "A", "users_assigned"] = 3, None, True
+    for ago in range(COMPUTED + 1, KEPT):
+        day = now.date() - timedelta(days=ago)
+        known.daily[day, "dau", "overall"] = 1000 + ago, None, True
+        known.experiment[day, "gone", "A", "users_assigned"] = ago, None, True
+        known.funnel[day, "core_journey", "active_open", "overall"] = None, None, ago, 2 * ago, True
+
     old = Old(source, schema, ddl)
-    known = tables.expected(source.rows(), now, SOURCE_KEEPS + 1)
     for key, (value, dimensions, _) in known.daily.items():
-        old.daily(*key, value, dimensions and Jsonb(dimensions), now)
+        old.insert("daily_metric_rollups", *key, value, dimensions and Jsonb(dimensions), now)
     for key, (value, dimensions, _) in known.experiment.items():
-        old.experiment(*key, value, Jsonb(dimensions), now)
-    for key, (*values, _) in known.funnel.items():
-        old.funnel(*key, *values, now)
-    for ago in range(SOURCE_KEEPS + 1, KEPT):
-        day, then = now.date() - timedelta(days=ago), now - timedelta(days=ago)
-        old.daily(day, "dau", "overall", 1000 + ago, Jsonb(None), then)
-        old.experiment(day, "gone", "A", "users_assigned", ago, None, then)
-        old.funnel(day, "core_journey", "active_open", "overall", None, None, ago, 2 * ago, then)
-    for status in ("SUCCESS", "FAILED", "RUNNING"):
-        old.run("daily", status, noon, noon, noon, 7, 1)
-    if ddl == LOOSE:  # nothing kept it from writing a row twice
+        old.insert("experiment_metric_rollups", *key, value, Jsonb(dimensions), now)
+    for (*key, dimension), (*values, _) in known.funnel.items():
+        old.insert("funnel_rollups", *key, dimension.replace("%3A", ":"), *values, now)
+    if ddl == LOOSE:  # which allows duplicate rows; the newest counts
         for value, age in ((1.5, 90), (2.5, 30), (3.5, 80)):
-            old.daily(day, "new_users", None, value, None, now - timedelta(days=age))
+            then = now - timedelta(days=age)
+            old.insert("daily_metric_rollups", day, "new_users", None, value, None, then)
+        known.daily[day, "new_users", "overall"] = 2.5, None, True
+    midnight = noon.replace(hour=0)
+    window = midnight - timedelta(days=13), midnight + timedelta(days=1)
+    for status in ("SUCCESS", "FAILED", "RUNNING"):
+        old.insert("rollup_runs", "daily", status, noon, *window, 7, 1)
+    source.do("delete from event_logs where occurred_at < %s", midnight - timedelta(days=days_kept))
+    old.known, old.cutover = known, now.date() if days_kept < 14 else window[0].date()
     return old
 
 
-def test_the_guide_moves_everything_over(source, cli, follow, old, now, monkeypatch, database_url):
+def split(rollups, day):
+    """The rows of the days before a day, and those from it on."""
+    return (
+        tables.Rollups(*({k: r for k, r in rows.items() if k[0] < day} for rows in rollups)),
+        tables.Rollups(*({k: r for k, r in rows.items() if k[0] >= day} for rows in rollups)),
+    )
+
+
+def test_migration_guide(source, cli, follow, old, now, monkeypatch, database_url):
     as_it_was = old.rows()
     ours = "analytics"
     if old.schema == ours:
-        # Whoever does not read the guide is stopped, and told.
+        # Without the guide the commands stop with a message.
         for command in (("--window-days", 1), ("init",), ("init", "--dry-run")):
             refused = cli(*command)
             assert (refused.exit_code, refused.stdout) == (1, "")
@@ -212,45 +208,49 @@ def test_the_guide_moves_everything_over(source, cli, follow, old, now, monkeypa
         assert f"export ANALYTICS_SCHEMA={ours}" in GUIDE
         monkeypatch.setenv("ANALYTICS_SCHEMA", ours)
 
-    for number in (2, 3, 4, 5):
-        follow(number, old.schema)
-    fresh = tables.expected(source.rows(), now, SOURCE_KEEPS + 1)
-    found = tables.stored(source.conn, ours)
-    oldest_known = now.date() - timedelta(days=SOURCE_KEEPS)
-    yesterday = now.date() - timedelta(days=1)
-    latest = [
-        {key: row for key, row in rows.items() if oldest_known <= key[0] <= yesterday}
-        for rows in (*found, *fresh)
-    ]
-    assert tables.differences(tables.Rollups(*latest[:3]), tables.Rollups(*latest[3:])) == []
-    for ago in (SOURCE_KEEPS + 1, SOURCE_KEEPS + 2, 31, KEPT - 1):
-        day = now.date() - timedelta(days=ago)
-        assert found.daily[day, "dau", "overall"] == (1000 + ago, None, True)
-        assert found.experiment[day, "gone", "A", "users_assigned"] == (ago, None, True)
-        opened = found.funnel[day, "core_journey", "active_open", "overall"]
-        assert opened == (None, None, ago, 2 * ago, True)
-    twice = (now.date() - timedelta(days=KEPT - 1), "new_users", "overall")
-    assert found.daily.get(twice) == (None if old.has_client_ids else (2.5, None, True))
+    follow(2, old.schema)
+    ((cutover, window_days),) = follow(3, old.schema)
+    assert (cutover, window_days) == (old.cutover, (now.date() - old.cutover).days + 1)
+    follow(4, old.schema, window_days)
+    follow(5, old.schema)
 
-    # Again, and in the runs to come, nothing of it changes.
-    before = tables.image(source.conn, ours, where=f"day < '{oldest_known}'")
-    follow(4, old.schema)
+    copied, computed = split(tables.stored(source.conn, ours), cutover)
+    fresh = tables.expected(source.rows(), now, window_days)
+    assert tables.differences(computed, fresh) == []
+    assert tables.differences(copied, split(old.known, cutover)[0]) == []
+
+    yesterday = now.date() - timedelta(days=1)
+    ended = ("old only", "experiment", yesterday, "ended A users_assigned", None, 3)
+    compared = cutover <= yesterday
+    assert follow(6, old.schema) == ([ended] if compared else [])
+    source.do("update event_logs set event_name = 'renamed' where occurred_at >= %s", yesterday)
+    assert cli("--window-days", window_days).exit_code == 0
+    if compared:
+        assert {(where, what) for where, _, _, what, *_ in follow(6, old.schema)} >= {
+            ("new only", "event_volume_by_name renamed"),
+            ("old only", "event_volume_by_name app_opened"),
+            ("both", "core_journey active_open users"),
+        }
+
+    # A repeated copy restores the days before the cutover, and brings nothing back after it.
+    before = tables.image(source.conn, ours, where=f"day >= '{cutover}'")
+    source.do(f"update {ours}.daily_metric_rollups set value = 188 where day < %s", cutover)
+    source.do(f"delete from {ours}.funnel_rollups where day < %s", cutover)
+    follow(5, old.schema)
+    assert tables.image(source.conn, ours, where=f"day >= '{cutover}'") == before
+    again, _ = split(tables.stored(source.conn, ours), cutover)
+    assert tables.differences(again, copied) == []
+
+    # Later runs do not change final rows that were copied, also where the source is purged.
+    before = tables.image(source.conn, ours, where=f"day < '{cutover}' and is_final")
     assert cli().exit_code == 0
-    assert tables.image(source.conn, ours, where=f"day < '{oldest_known}'") == before
+    assert tables.image(source.conn, ours, where=f"day < '{cutover}' and is_final") == before
     runs = source.conn.execute(
         f"select status, rows_written, ignored_count, started_at from {ours}.rollup_runs"
         " where as_of is null order by status"
     ).fetchall()
     noon = now.replace(hour=12, minute=0, second=0, microsecond=0)
     assert runs == [("FAILED", 7, 1, noon), ("SUCCESS", 7, 1, noon)]
-
-    assert follow(6, old.schema) == []
-    change = (f"update {old.schema}.daily_metric_rollups set value = value + %s"
-              f" where day = '{yesterday}' and metric_name = 'dau'")  # fmt: skip
-    source.do(change, 1)
-    ((job, day, what, is_now, was),) = follow(6, old.schema)
-    assert (job, day, what, was) == ("daily", yesterday, "dau overall", is_now + 1)
-    source.do(change, -1)
 
     settings = Settings(parse_url(database_url), token="t", schema=ours)
     flask = create_app(settings, now=lambda: now.replace(tzinfo=UTC))

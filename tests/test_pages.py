@@ -1,4 +1,4 @@
-"""The dashboard's files: what they weigh, what they may do, and where they come from."""
+"""The dashboard's files: size, security policy, caching and origin."""
 
 import gzip
 import json
@@ -23,7 +23,7 @@ def address(path):
     return f"/static/{path.relative_to(static_files.FOLDER).as_posix()}"
 
 
-def test_everything_that_the_page_loads_is_light(client):
+def test_the_page_loads_at_most_150_kb(client):
     asked = {"Accept-Encoding": "gzip"}
     loaded = [address(path) for path in FILES if path.suffix in {".js", ".css", ".svg"}]
     answers = [client.get(path, headers=asked) for path in ["/", *loaded]]
@@ -34,7 +34,7 @@ def test_everything_that_the_page_loads_is_light(client):
 
 
 @pytest.mark.parametrize("path", ["/", "/static/app.js", "/static/favicon.svg"])
-def test_policy_lets_nothing_in_from_elsewhere_and_nothing_inline(client, path):
+def test_policy_allows_no_other_origin_and_nothing_inline(client, path):
     policy = client.get(path).headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy and "frame-ancestors 'none'" in policy
     assert "unsafe" not in policy and "http" not in policy and "data:" not in policy
@@ -50,13 +50,13 @@ def test_page_needs_no_exception_from_the_policy():
         )
 
 
-def test_page_asks_for_all_its_modules_at_once():
+def test_page_preloads_all_its_modules():
     html = (static_files.FOLDER / "index.html").read_text()
     modules = {address(path) for path in OURS if path.suffix == ".js"} - {"/static/app.js"}
     assert {f"/{name}" for name in re.findall('modulepreload" href="([^"]+)"', html)} == modules
 
 
-def test_browser_is_told_when_it_has_a_file_already(client):
+def test_an_unchanged_file_is_answered_with_304(client):
     first = client.get("/static/app.js")
     again = client.get("/static/app.js", headers={"If-None-Match": first.headers["ETag"]})
     assert first.headers["Cache-Control"] == "no-cache"
@@ -69,12 +69,12 @@ def test_browser_is_told_when_it_has_a_file_already(client):
     ["", "no", "views", "../pages.py", "..%2fpages.py", "%2e%2e/pages.py", "vendor/package.json",
      "//etc/passwd", "a%00b.js"],
 )  # fmt: skip
-def test_nothing_but_the_page_s_files_is_served(client, path):
+def test_only_the_files_of_the_page_are_served(client, path):
     answer = client.get(f"/static/{path}")
     assert answer.status_code == 404 and answer.json["error"] == "Not Found"
 
 
-def test_vendored_files_are_of_the_version_that_is_named():
+def test_vendored_files_have_the_declared_version():
     vendor = static_files.FOLDER / "vendor"
     version = json.loads((vendor / "package.json").read_text())["dependencies"]["uplot"]
     assert (vendor / "uplot" / "VERSION.txt").read_text().strip() == version

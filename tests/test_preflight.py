@@ -1,7 +1,9 @@
-"""Tables that a run refuses to write: of another system, of another role, or with its code."""
+"""Tables that a run refuses to write: of another system or role, or with code of others."""
 
 import tables
 from tables import GUARDED
+
+from dbt_project import macros
 
 CHANGES = {
     "alter table daily_metric_rollups alter day type timestamp(3)": (
@@ -24,7 +26,7 @@ CHANGES = {
     "alter table rollup_runs alter started_at type timestamp(3)": (
         "rollup_runs (column started_at is timestamp(3) without time zone, not timestamp with time"
     ),
-    # Whatever would run somebody's code with our rights.
+    # Code of other roles, which would run with our privileges.
     "create trigger spy before insert on funnel_steps execute function public.spy_row()": (
         "funnel_steps has the trigger spy"
     ),
@@ -47,7 +49,7 @@ CHANGES = {
     "drop table funnel_steps; create view funnel_steps as select public.spy() as funnel_name": (
         "funnel_steps is no table"
     ),
-    # None of these keeps a run from writing.
+    # Changes that do not matter to a run.
     """
         alter table daily_metric_rollups add extra int;
         alter table daily_metric_rollups add id bigint not null generated always as identity;
@@ -58,7 +60,7 @@ CHANGES = {
 }
 
 
-def test_a_run_knows_its_own_tables_from_others(source, run, cli, monkeypatch):
+def test_a_run_refuses_tables_of_others_and_no_others(source, run, cli, monkeypatch):
     source.event("2026-11-22 10:00")
     source.do("""
         create function public.spy(text default '') returns int language plpgsql immutable as
@@ -90,7 +92,7 @@ def test_a_run_knows_its_own_tables_from_others(source, run, cli, monkeypatch):
             assert outcome.exit_code == 0, outcome.stdout
 
 
-def test_tables_of_another_role_are_refused_however_many_rights_it_gave(
+def test_tables_of_another_role_are_refused_even_with_all_privileges(
     source, guarded, run, monkeypatch
 ):
     source.event("2026-11-22 10:00")
@@ -102,3 +104,51 @@ def test_tables_of_another_role_are_refused_however_many_rights_it_gave(
     assert outcome.exit_code == 1
     assert f"In schema analytics daily_metric_rollups belongs to {owner}," in outcome.stderr
     assert f"`init --writer {GUARDED}`" in outcome.stderr
+
+
+# Row level security of the source, and what of it is refused.
+HIDDEN = {
+    "alter table event_logs enable row level security": [("event_logs", None)],
+    "create policy \"of ios\" on event_logs using (platform = 'ios')": [
+        ("event_logs", 'policy "of ios"')
+    ],
+    "create policy everyone on event_logs for select using (true)": [],
+    "create policy narrow on event_logs as restrictive using (platform = 'ios')": [
+        ("event_logs", 'policy everyone, narrow, "of ios"')
+    ],
+    """
+        drop policy narrow on event_logs;
+        create policy others on event_logs as restrictive to pg_monitor using (false)
+    """: [],
+    # A view is read with the rights of its owner, a superuser here, or with those of the reader.
+    """
+        alter table assignments rename to hidden;
+        alter table hidden enable row level security;
+        create view between as select * from hidden;
+        create view assignments as select * from between
+    """: [],
+    "alter view assignments set (security_invoker = on)": [],
+    "alter view between set (security_invoker = on)": [("hidden", None)],
+}
+
+
+def test_row_level_security_that_hides_rows_is_refused(source, guarded, run, cli, monkeypatch):
+    names = ("event_logs", "assignments", "experiments", "experiment_variants")
+    relations = ", ".join(f"to_regclass('public.{name}')" for name in names)
+    query = macros("check_source").hidden_rows(relations)
+    for change, found in HIDDEN.items():
+        source.do(change)
+        source.do(f"set role {GUARDED}")
+        rows = source.conn.execute(query).fetchall()
+        source.do("reset role")
+        assert rows == [(GUARDED, *row) for row in found], change
+        assert source.conn.execute(query).fetchall() == []
+
+    source.do(f"grant select on all tables in schema public to {GUARDED}")
+    monkeypatch.setenv("DATABASE_URL", guarded)
+    told = f"Role {GUARDED} sees only some rows of public.hidden: row level security is on, and"
+    outcome = run("--job", "daily")
+    assert outcome.exit_code == 1 and outcome.summary["error"].startswith(told)
+    assert told in cli("dbt", "--", "run", "--select", "daily").stdout
+    query = "select to_regclass('analytics.daily_metric_rollups')"
+    assert source.conn.execute(query).fetchone() == (None,)

@@ -1,4 +1,4 @@
-"""What rests on the insides of another project, or stands in two languages, fails here first."""
+"""What depends on internals of another project, or is stated in two languages."""
 
 import multiprocessing
 import re
@@ -13,7 +13,7 @@ from dbt_project.database import SERVER_TIMEOUTS
 
 
 def test_dbt_cancels_queries_through_their_own_connections(monkeypatch):
-    # Restored by the patch, whatever the function does to it.
+    # So that the original is restored at the end.
     monkeypatch.setattr(PostgresConnectionManager, "cancel", PostgresConnectionManager.cancel)
     signals.let_dbt_cancel()
     manager = PostgresConnectionManager(None, multiprocessing.get_context("spawn"))

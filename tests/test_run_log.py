@@ -1,25 +1,23 @@
-"""The run log, and what it says of runs that meet, are stopped, or are killed."""
+"""The run log, for runs that overlap, are stopped or are killed."""
 
 import os
 import signal
-import subprocess
-import sys
-import time
 from contextlib import contextmanager
 from datetime import UTC
 
 import psycopg
 import pytest
 import tables
+from commands import start, wait_until
 from psycopg.rows import dict_row
 from tables import NOW, image
 
-from dbt_project import ROOT, run_log, runner
+from dbt_project import run_log, runner
 from dbt_project.database import connect, parse_url
 from dbt_project.window import Window
 
 JOBS = ("daily", "experiment", "funnel")
-GATE = 20_261_123  # the number of an advisory lock
+GATE = 20_261_123  # key of an advisory lock
 
 
 def log(source):
@@ -35,7 +33,7 @@ def statuses(source):
 
 @contextmanager
 def held(url, *jobs, schema="analytics"):
-    """Be a run of `jobs` in another process, as far as anyone can see."""
+    """Hold the locks of `jobs` and log them as running, as a run in another process would."""
     conninfo = parse_url(url)
     window = Window(NOW.replace(tzinfo=UTC), 14)
     with connect(conninfo, autocommit=True) as conn:
@@ -44,7 +42,7 @@ def held(url, *jobs, schema="analytics"):
             yield runs
 
 
-def test_a_run_is_on_record_before_dbt_starts_and_after(source, run, monkeypatch):
+def test_a_run_is_logged_before_dbt_starts_and_after_it_ends(source, run, monkeypatch):
     seen = []
 
     def build(*arguments, real=runner.build, **options):
@@ -90,9 +88,9 @@ def test_a_second_run_is_refused_and_changes_nothing(source, run, database_url):
     assert run("--job", "experiment").exit_code == 0
 
 
-def test_different_jobs_run_at_the_same_time(source, run, database_url):
+def test_other_jobs_and_other_schemas_run_at_the_same_time(source, run, database_url):
     source.event("2026-11-22 10:00")
-    with held(database_url, "funnel"):
+    with held(database_url, "funnel"), held(database_url, *JOBS, schema="elsewhere"):
         assert run("--job", "daily", "--job", "experiment").exit_code == 0
         assert statuses(source) == {
             "daily": "SUCCESS",
@@ -101,12 +99,7 @@ def test_different_jobs_run_at_the_same_time(source, run, database_url):
         }
 
 
-def test_each_schema_has_locks_of_its_own(source, run, database_url):
-    with held(database_url, *JOBS, schema="elsewhere"):
-        assert run("--job", "funnel").exit_code == 0
-
-
-def test_what_a_dead_run_left_is_found_by_any_run_and_by_the_list(source, run, cli, database_url):
+def test_a_row_of_a_dead_run_is_failed_by_any_run_and_by_runs(source, run, cli, database_url):
     with held(database_url, "daily"):
         pass
     for find in (lambda: cli("runs", "--json"), lambda: run("--job", "daily")):
@@ -118,7 +111,7 @@ def test_what_a_dead_run_left_is_found_by_any_run_and_by_the_list(source, run, c
         assert statuses(source) == {"daily": "SUCCESS", "funnel": "FAILED"}
 
 
-def test_an_error_outside_of_dbt_is_logged_and_passed_on(source, run, monkeypatch):
+def test_an_error_outside_of_dbt_is_logged_and_raised(source, run, monkeypatch):
     def build(*arguments, **options):
         raise ZeroDivisionError("no such luck")
 
@@ -132,7 +125,7 @@ def test_an_error_outside_of_dbt_is_logged_and_passed_on(source, run, monkeypatc
     assert run("--job", "funnel").exit_code == 0
 
 
-def test_the_end_is_logged_though_the_connection_was_lost(source, run, monkeypatch):
+def test_the_end_is_logged_after_the_connection_was_lost(source, run, monkeypatch):
     def build(*arguments, real=runner.build, **options):
         real(*arguments, **options)
         source.do("select pg_terminate_backend(pid) from pg_stat_activity"
@@ -188,7 +181,7 @@ def test_a_run_log_of_the_agreed_columns_is_extended(source, run, kind):
 
 @pytest.fixture
 def gate(source, database_url):
-    """Let every reading of the events wait while the test keeps this gate closed."""
+    """Block every query of the events while the test keeps this gate closed."""
     source.do("alter table event_logs rename to raw")
     source.do(f"""
         create function passed() returns boolean language plpgsql volatile as
@@ -211,26 +204,10 @@ def gate(source, database_url):
         yield closed
 
 
-def wait_until(found, seconds=60):
-    """Ask again and again until there is an answer."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if answer := found():
-            return answer
-        time.sleep(0.02)
-    raise AssertionError("waited in vain")
-
-
 @contextmanager
 def started(source, database_url, *arguments, models=1):
-    """Start the command line as a process; yield it once so many models wait at the gate."""
-    process = subprocess.Popen(
-        [sys.executable, ROOT / "cli.py", "--as-of", str(NOW), *arguments],
-        env={**os.environ, "DATABASE_URL": database_url},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    """Start the command line as a process; yield it when so many models wait at the gate."""
+    process = start(database_url, "--as-of", NOW, *arguments)
     waiting = """
         select count(*) >= %s from pg_locks
         where locktype = 'advisory' and not granted and objid = %s
@@ -271,8 +248,8 @@ def test_a_killed_run_is_taken_over_by_the_next(source, gate, run, database_url)
 def test_a_stopped_run_ends_as_failed_with_nothing_half_written(source, gate, database_url, stop):
     source.event("2026-11-22 10:00")
     source.experiment("x", ("A",))
-    source.assign("u", "x", "A", "2026-11-22 10:00")  # without one no event would be read for it
-    # One that has no connection yet is not cancelled, and would wait for the gate.
+    source.assign("u", "x", "A", "2026-11-22 10:00")  # without it the model reads no event
+    # A model without a connection is not cancelled, and would wait at the gate.
     with gate(), started(source, database_url, models=3) as process:
         process.send_signal(stop)
         _, stderr = process.communicate(timeout=60)

@@ -1,4 +1,4 @@
-"""The scheduled workflow's own script, run as GitHub runs it, on a real database."""
+"""The scripts of the scheduled workflow, run as GitHub runs them."""
 
 import os
 import subprocess
@@ -11,23 +11,23 @@ import yaml
 
 from dbt_project import ROOT
 
-WORKFLOW = ROOT / ".github/workflows/analytics-rollup.yml"
+WORKFLOW = yaml.safe_load((ROOT / ".github/workflows/analytics-rollup.yml").read_text())
+STEPS = WORKFLOW["jobs"]["rollup"]["steps"]
 
 
 @pytest.fixture
 def step(tmp_path, database_url):
-    """Run the step that runs the jobs; return the process and its page."""
-    steps = yaml.safe_load(WORKFLOW.read_text())["jobs"]["rollup"]["steps"]
-    (script,) = [step["run"] for step in steps if step.get("name") == "Run the jobs"]
+    """Run a step; return the process and the page of the run."""
     page = tmp_path / "summary.md"
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
-    def run(**inputs):
-        asked = {"DATABASE_URL": database_url, "JOB": "all", "WINDOW_DAYS": "14", **inputs}
+    def run(name="Run the jobs", folder=ROOT, **inputs):
+        (script,) = [step["run"] for step in STEPS if step.get("name") == name]
+        env = {"DATABASE_URL": database_url, "JOB": "all", "WINDOW_DAYS": "14", **inputs}
         process = subprocess.run(
             ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script],
-            cwd=ROOT,
-            env={**os.environ, "PATH": path, "GITHUB_STEP_SUMMARY": str(page), **asked},
+            cwd=folder,
+            env={**os.environ, "PATH": path, "GITHUB_STEP_SUMMARY": str(page), **env},
             capture_output=True,
             text=True,
         )
@@ -36,7 +36,19 @@ def step(tmp_path, database_url):
     return run
 
 
-def test_the_page_of_a_run_says_what_was_written_and_ignored(source, step):
+@pytest.mark.parametrize(("age", "warned"), [(29, False), (30, True), (61, True)])
+def test_page_warns_before_github_disables_the_schedule(step, tmp_path, age, warned):
+    then = f"{datetime.now(UTC) - timedelta(days=age, hours=1):%Y-%m-%dT%H:%M:%S+00:00}"
+    author = ["-c", "user.name=a", "-c", "user.email=a@b.c"]
+    for arguments in (["init", "-q"], [*author, "commit", "-q", "--allow-empty", "-m", "Begin"]):
+        dated = {**os.environ, "GIT_COMMITTER_DATE": then}
+        subprocess.run(["git", *arguments], cwd=tmp_path, env=dated, check=True)
+    process, page = step("Warn before GitHub disables the schedule", tmp_path)
+    assert process.returncode == 0, process.stderr
+    assert (f"The last commit is {age} days old." in page) == warned == bool(page)
+
+
+def test_page_shows_rows_written_and_events_ignored(source, step):
     now = datetime.now(UTC).replace(tzinfo=None)
     source.event(now)
     source.event(now + timedelta(hours=1), received=now)
@@ -51,7 +63,7 @@ def test_the_page_of_a_run_says_what_was_written_and_ignored(source, step):
     assert rows[2].endswith("| 1 in the future |") and len(rows) == 3
 
 
-def test_a_failure_stands_on_the_page_and_ends_the_step(source, step, run):
+def test_failure_is_on_the_page_and_fails_the_step(source, step, run):
     assert run("--job", "funnel", "--window-days", 1).exit_code == 0
     source.do("alter table analytics.funnel_rollups add check (users_count < 0) not valid")
     process, page = step(JOB="funnel", WINDOW_DAYS="1")
@@ -59,19 +71,15 @@ def test_a_failure_stands_on_the_page_and_ends_the_step(source, step, run):
     assert "| funnel | FAILED |" in page and "\n    model funnel_rollups: error" in page
 
 
-def test_logs_are_published_only_where_a_variable_says_so():
-    steps = yaml.safe_load(WORKFLOW.read_text())["jobs"]["rollup"]["steps"]
-    uploads = [step["if"] for step in steps if "upload-artifact" in step.get("uses", "")]
+def test_logs_are_uploaded_only_if_a_variable_allows_it():
+    uploads = [step["if"] for step in STEPS if "upload-artifact" in step.get("uses", "")]
     assert uploads == ["failure() && vars.KEEP_DBT_LOGS == 'true'"]
 
 
-def test_a_window_of_0_days_is_not_taken_for_none_given():
-    asked = yaml.safe_load(WORKFLOW.read_text())[True]["workflow_dispatch"]["inputs"]
-    # To `inputs.window_days || '14'` a number 0 is false, and a text "0" is not.
-    assert {name: one["type"] for name, one in asked.items()} == {
-        "job": "choice",
-        "window_days": "string",
-    }
+def test_window_of_0_days_does_not_become_the_default():
+    # In `inputs.window_days || '14'` a number 0 is false, and a text "0" is not.
+    inputs = WORKFLOW[True]["workflow_dispatch"]["inputs"]
+    assert inputs["window_days"]["type"] == "string"
 
 
 @pytest.mark.parametrize(
@@ -83,7 +91,7 @@ def test_a_window_of_0_days_is_not_taken_for_none_given():
         ({"WINDOW_DAYS": "1; exit 0"}, "Invalid value for '--window-days'"),
     ],
 )
-def test_bad_input_is_refused_before_anything_is_touched(source, step, inputs, message):
+def test_bad_input_fails_before_anything_is_written(source, step, inputs, message):
     process, page = step(**inputs)
     assert process.returncode != 0 and message in process.stderr and page == ""
     assert not (ROOT / "pwned").exists()

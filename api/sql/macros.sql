@@ -32,3 +32,13 @@
         else {{ x }}
     end
 {%- endmacro %}
+
+{# The job that a name in the run log stands for, which may be the one of the system before. #}
+{% macro job_of(x) -%}
+    case
+        {%- for job, names in job_names.items() %}
+        when {{ x }} in ('{{ names | join("', '") }}') then '{{ job }}'
+        {%- endfor %}
+        else {{ x }}
+    end
+{%- endmacro %}

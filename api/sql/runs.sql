@@ -3,7 +3,7 @@ from {{ analytics }}.rollup_runs as runs
 cross join lateral (
     select
         id,
-        job_name,
+        {{ job_of("runs.job_name") }} as job_name,
         status,
         {{ js_time("started_at") }} as started_at,
         {{ js_time("finished_at") }} as finished_at,

@@ -1,4 +1,4 @@
-/** Asks the API. The token stays in this tab's session storage and goes out in a header only. */
+/** Requests to the API. The token is kept in the tab's session storage and sent only in a header. */
 
 const KEY = "dashboard-token";
 const TIMEOUT_MS = 30000;
@@ -12,7 +12,7 @@ export class ApiError extends Error {
   }
 }
 
-// A browser that stores nothing for this site throws; the token then lasts until the next reload.
+// Access to blocked storage throws. The token then lasts until the next reload.
 let unstored = null;
 function stored(use) {
   try { return use(sessionStorage); } catch { return null; }
@@ -30,7 +30,7 @@ export const token = {
   },
 };
 
-// A header carries bytes: letters beyond ASCII go out as their UTF-8.
+// Headers are bytes: letters beyond ASCII are sent as UTF-8.
 const headerValue = (text) => Array.from(new TextEncoder().encode(text), (byte) => String.fromCharCode(byte)).join("");
 
 /**
@@ -62,7 +62,7 @@ export async function get(path, query = {}, { signal, as, open } = {}) {
     if (error instanceof SyntaxError) {
       throw new ApiError(0, "Unreadable answer", `Something other than the API answered, with status ${response.status}.`);
     }
-    // fetch says TypeError for everything that goes wrong on the network.
+    // fetch throws TypeError for every network error.
     if (error instanceof TypeError) {
       throw new ApiError(0, "The API does not answer", "Check that it is running and that you are online.");
     }

@@ -18,7 +18,7 @@ const panel = byId("panel");
 const tabs = byId("tabs");
 let asked = new AbortController();
 let refused = "";
-let shown = null; // the answer on the page: its data_as_of, the server's clock and this one's
+let shown = null; // the response that is shown: data_as_of, and when it was loaded by both clocks
 
 function buildHeader() {
   fill(tabs, VIEWS.map((view) => el("a", { role: "tab", id: `tab-${view}`, "aria-controls": "panel" }, words(view))));
@@ -62,7 +62,7 @@ async function render() {
   if (!panel.firstChild) panel.append(el("p", { class: "loading" }, "Loading…"));
   const view = api.token.get() ? views[state.view] : gate;
   try {
-    // Only the view's own numbers must be there. Without an answer about runs, nothing is said of them.
+    // Only the view's own request must succeed. Without the runs their notices are missing.
     const [ready, runs, data] = await Promise.all([
       api.ready({ signal }).catch(() => null),
       view === gate ? [] : api.runs(20, { signal }).then((answer) => answer.runs).catch(() => []),
@@ -102,7 +102,7 @@ function showAge() {
   fill(byId("freshness"), shown && freshness(shown.asOf, now, shown.loaded));
 }
 
-/** An error outside `render`, as when a chart is drawn or a file is made. */
+/** Reports an error outside of `render`, such as in drawing a chart or writing a file. */
 function fault(error) {
   byId("fault")?.remove();
   const node = notice("bad", el("p", {}, explained(error).join(". ")));
@@ -116,7 +116,7 @@ function reject(text) {
   render();
 }
 
-/** Tries a token before it keeps it. Throws the API's objection. */
+/** Tries a token and keeps it if it is valid. Throws the API's error. */
 async function enter(token) {
   await api.runs(1, { as: token });
   api.token.set(token);

@@ -11,12 +11,12 @@ dark.addEventListener("change", () => live.forEach((chart) => chart.draw()));
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 export const color = (nth) => (nth === "control" ? "--control" : nth === "rest" ? "--rest" : `--series-${(nth % 7) + 1}`);
 
-/** Ends every chart on the page, before the next view is drawn. */
+/** Destroys all charts before the next view is drawn. */
 export function dispose() {
   for (const chart of live) chart.end();
 }
 
-/** Makes a chart once its host has a width, resizes it with the host, and makes a new one for a new theme. */
+/** Creates a chart once its host has a width, resizes it with the host, and redraws it for a new theme. */
 function mount(host, make) {
   let plot = null;
   const draw = () => {
@@ -150,7 +150,7 @@ function plot(host, { width, height, days, columns, lines, tick, range, rows, pa
 // Counted from the end, so that the latest day has its label.
 const everyNth = (x, n) => x.filter((_, i) => (x.length - 1 - i) % n === 0);
 
-/** Says under the pointer what a day's values are. The table says the same to everyone. */
+/** Shows a day's values at the pointer. The table has them too. */
 function readout(days, rows) {
   const box = el("div", { class: "readout", hidden: true });
   return {

@@ -1,7 +1,8 @@
 /** Tables as CSV files, made in the page. */
 
-// A spreadsheet runs a cell that begins like a formula; a quote before it keeps it text.
-const FORMULA = /^[=+\-@\t\r\n＝＋－＠]/;
+// Spreadsheets run cells that look like formulas; a quote in front prevents it. The pattern is that of
+// csv_text in api/sql/macros.sql.
+const FORMULA = /^[\t\r\n]|^[\s\u0085\u00a0\u1680\u2000-\u200b\u2028\u2029\u202f\u205f\u3000\ufeff]*[-=+@\uff1d\uff0b\uff0d\uff20]/;
 
 export function cell(value) {
   if (value === null || value === undefined || Number.isNaN(value)) return "";
@@ -13,7 +14,7 @@ export function cell(value) {
 /** @param {string[]} head @param {Array<Array<*>>} rows */
 export const csv = (head, rows) => [head, ...rows].map((row) => row.map(cell).join(",")).join("\r\n") + "\r\n";
 
-/** @param {string} name of the file; whatever a file system may dislike in it becomes `_` */
+/** @param {string} name of the file; characters that a file system may refuse become `_` */
 export function download(name, head, rows) {
   const url = URL.createObjectURL(new Blob([csv(head, rows)], { type: "text/csv" }));
   const link = document.createElement("a");

@@ -1,4 +1,4 @@
-/** Makes elements. Text goes in as text: nothing here reads markup. */
+/** Creates elements. Text is always inserted as text, never as markup. */
 
 import { cut } from "./format.js";
 
@@ -19,7 +19,7 @@ export function el(tag, props = {}, ...children) {
   return add(node, children);
 }
 
-// One by one: an engine takes some 100,000 arguments at most.
+// One by one: engines limit the number of arguments to some 100,000.
 function add(node, child) {
   if (Array.isArray(child)) for (const one of child) add(node, one);
   else if (child !== null && child !== undefined && child !== false) node.append(child);
@@ -32,7 +32,7 @@ export function fill(node, ...children) {
   return add(node, children);
 }
 
-/** A name that the app sent, isolated from the text around it. A cut one says the rest as a tooltip. */
+/** A name from the app, isolated from the text around it. If it is cut, the tooltip has the rest. */
 export function name(text, most = 48) {
   const whole = String(text);
   const shown = cut(whole, most);

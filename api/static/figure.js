@@ -1,10 +1,10 @@
-/** Cards: a title, a picture or a table, and everything as a file. */
+/** Cards: a title, a picture or a table, and a CSV file. */
 
 import { swatch } from "./chart.js";
 import { download } from "./csv.js";
 import { el, name } from "./dom.js";
 import { count, cut, plural, words } from "./format.js";
-import { MOST, sum } from "./numbers.js";
+import { MOST, sum, unique } from "./numbers.js";
 
 let nth = 0;
 
@@ -56,9 +56,16 @@ export function legend(entries) {
     swatch(entry.color), name(entry.label, 28), entry.control && el("span", { class: "tag" }, "control"))));
 }
 
-/** Says that a picture leaves something out; null when it does not. */
+/** How much of all a picture shows; null if everything. */
 export function partly(shown, all, one, which) {
   return shown < all ? ` The picture shows ${count(shown)} of ${plural(all, one)}: ${which}. The CSV has all of them.` : null;
+}
+
+/** Why values are not final, for the note below the picture that draws them dashed or hollow. */
+export function pending(reasons, drawn) {
+  const open = unique(reasons.filter(Boolean));
+  const why = open.length > 2 ? `${open[0]}; … ${open[open.length - 1]}` : open.join("; ");
+  return open.length ? el("span", { class: "pending" }, ` ${drawn}: ${why}.`) : null;
 }
 
 /**

@@ -1,6 +1,6 @@
 /** The arithmetic behind the views. No DOM here. */
 
-import { addDays, day as writeDay, hour, time } from "./format.js";
+import { addDays, day as writeDay, hour } from "./format.js";
 
 export const sum = (values) => values.reduce((total, value) => total + value, 0);
 export const largest = (values) => values.reduce((a, b) => Math.max(a, b), 0);
@@ -34,11 +34,6 @@ export function reason(day, horizon, asOf, now) {
   if (matures <= now.slice(0, 10)) return "the next run completes it";
   if (day >= now.slice(0, 10)) return asOf?.startsWith(day) ? `today, counted until ${hour(asOf)}` : "today";
   return `cohort matures on ${writeDay(matures)}`;
-}
-
-/** How the latest day of a view is described when it is not complete. */
-export function reach(asOf, day) {
-  return asOf?.startsWith(day) ? `counted until ${time(asOf)}` : "not complete";
 }
 
 /** Wilson's 95 % interval of a share. */
@@ -75,10 +70,10 @@ export function eventTotals(days) {
   return { byName: [...totals].sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1)), byDay };
 }
 
-/** How much the page draws, whatever the API sends. The CSV files have everything. */
+/** Limits of what the page draws. The CSV files have everything. */
 export const MOST = { rows: 300, columns: 12, lines: 8, choices: 100, steps: 50, cards: 24 };
 
-/** The first `most` of a list, with the chosen one in any case. */
+/** The first `most` of a list, always with the chosen one. */
 export function first(list, most, chosen) {
   const shown = list.slice(0, most);
   if (list.length > most && list.includes(chosen) && !shown.includes(chosen)) shown[most - 1] = chosen;

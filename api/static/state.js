@@ -1,4 +1,4 @@
-/** What is shown lives in the hash, so that a view can be shared. The token never does. */
+/** The state of the page is in the hash, so that a view can be shared; the token is not. */
 
 export const VIEWS = ["overview", "experiments", "funnel", "ingestion"];
 export const WINDOWS = [7, 14, 30, 90];
@@ -16,9 +16,13 @@ export function read(hash) {
   if (VIEWS.includes(path)) state.view = path;
   else if (path) state.unknown.push(["view", path]);
   for (const [key, value] of given) {
-    if (TEXTS.includes(key)) state[key] = value;
+    if (key === "day" && state.view !== "funnel") state.unknown.push([key, value]);
+    else if (TEXTS.includes(key)) state[key] = value;
     else if (key === "window" && WINDOWS.map(String).includes(value)) state.window = Number(value);
     else state.unknown.push([key, value]);
+  }
+  for (const key of new Set(given.keys())) {
+    if (given.getAll(key).length > 1) state.unknown.push(["twice", key]);
   }
   return state;
 }

@@ -1,4 +1,4 @@
-/** What is said where there are no numbers to show. */
+/** Messages in place of numbers. */
 
 import { ApiError } from "./api.js";
 import { el } from "./dom.js";
@@ -33,7 +33,7 @@ export function noExperiments() {
     "An experiment shows here once its row is in the app's experiments table and the experiment job has run.");
 }
 
-/** What went wrong, and where: on the way to the API, in the API, or in this page. */
+/** What went wrong, and where: in the network, in the API or in this page. */
 export function explained(error) {
   if (!(error instanceof ApiError)) {
     return ["This page failed", `It could not show the answer (${cut(String(error), 200)}). `

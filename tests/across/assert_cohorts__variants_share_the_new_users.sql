@@ -9,10 +9,8 @@ with cohorts as (
         day,
         experiment_id,
         sum(cast(dimensions ->> 'cohort_size' as integer)) as cohort_size
-    from {{ ref('experiment_metric_rollups') }}
-    where
-        metric_name = 'users_assigned'
-        and {{ is_rewritable('day') }}
+    from {{ latest_rows(ref('experiment_metric_rollups')) }} as rollups
+    where metric_name = 'users_assigned'
     group by 1, 2
 
 ),
@@ -22,7 +20,7 @@ new_users as (
     select
         day,
         value
-    from {{ ref('daily_metric_rollups') }}
+    from {{ latest_rows(ref('daily_metric_rollups')) }} as rollups
     where metric_name = 'new_users'
 
 ),

@@ -21,10 +21,8 @@ funnel as (
         funnel_name,
         step_name,
         events_count
-    from {{ ref('funnel_rollups') }}
-    where
-        dimension_key = 'overall'
-        and {{ is_rewritable('day') }}
+    from {{ latest_rows(ref('funnel_rollups')) }} as rollups
+    where dimension_key = 'overall'
 
 ),
 
@@ -33,7 +31,7 @@ daily as (
     select
         day,
         value
-    from {{ ref('daily_metric_rollups') }}
+    from {{ latest_rows(ref('daily_metric_rollups')) }} as rollups
     where metric_name = 'sessions_submitted'
 
 ),

@@ -1,6 +1,6 @@
-"""Databases that a real run has filled, and the API on them: in this process, and served.
+"""Databases filled by a real run, and the API on them, in this process or served.
 
-A plugin, since tests outside of this folder use them as well.
+A plugin, because tests outside of this folder use them too.
 """
 
 import os
@@ -8,7 +8,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from api_helpers import NOW, TOKEN, fetch, serving, url_of
+from api_helpers import NOW, TOKEN, fetch, serving
+from tables import url_of
 
 from api import create_app
 from api.settings import Settings
@@ -30,7 +31,7 @@ def api_settings(_settings):
 
 @pytest.fixture(scope="session")
 def api_template(lasting_database, run_on):
-    """The name of a database in which every job ran on the events of `handful.pgsql`."""
+    """The name of a database where every job ran on the events of `handful.pgsql`."""
     conninfo = lasting_database()
     with psycopg.connect(conninfo) as conn:
         create_source_tables(conn, "public")
@@ -48,14 +49,14 @@ def api_conninfo(lasting_database, api_template):
 
 @pytest.fixture
 def api_copy(lasting_database, api_template):
-    """A copy of the test's own, as a connection in autocommit."""
+    """A connection in autocommit to a copy that the test may change."""
     with psycopg.connect(lasting_database(template=api_template), autocommit=True) as conn:
         yield conn
 
 
 @pytest.fixture
 def api_client():
-    """Return a client of Flask's for a database; the clock stands at NOW."""
+    """Return a Flask test client for a database; the clock stands at NOW."""
     databases = []
 
     def client(conninfo, **settings):
@@ -78,6 +79,6 @@ def get(api_client, api_conninfo):
 
 @pytest.fixture(scope="session")
 def live(api_conninfo):
-    """The port of a server that serves the read-only copy, by today's clock."""
+    """The port of a server on the read-only copy, with the real clock."""
     with serving(DATABASE_URL=url_of(api_conninfo), DASHBOARD_TOKEN=TOKEN) as (_, port, _):
         yield port

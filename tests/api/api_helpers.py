@@ -1,4 +1,4 @@
-"""What the API's tests share that is no fixture."""
+"""Helpers of the API's tests."""
 
 import http.client
 import json
@@ -11,9 +11,6 @@ import time
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import quote, urlencode
-
-from psycopg.conninfo import conninfo_to_dict
 
 from dbt_project import ROOT
 
@@ -50,12 +47,12 @@ def wait_for(condition, process=None, seconds=60):
         except OSError:
             pass
         time.sleep(0.05)
-    raise AssertionError("It did not come about.")
+    raise AssertionError("The condition did not become true in time.")
 
 
 def ask(port, path, method="GET", token=TOKEN, host="127.0.0.1", **headers):
     """Return status, headers and body of one request with a real client."""
-    conn = http.client.HTTPConnection(host, port, timeout=30)
+    conn = http.client.HTTPConnection(host.strip("[]"), port, timeout=30)
     try:
         if host.startswith("unix:"):
             conn.sock = socket.socket(socket.AF_UNIX)
@@ -72,13 +69,13 @@ def ask(port, path, method="GET", token=TOKEN, host="127.0.0.1", **headers):
 def fetch(client, path, method="GET", token=TOKEN, **headers):
     headers = {name.replace("_", "-"): value for name, value in headers.items()}
     if token is not None:
-        # As a server hands UTF-8 on.
+        # WSGI servers decode headers as Latin-1.
         headers["x-dashboard-token"] = token.encode().decode("latin-1")
     return client.open(path, method=method, headers=headers, buffered=True)
 
 
 def exact(text):
-    """Return JSON with all that equality of parsed values would forgive: order, 1 and 1.0."""
+    """Parse JSON so that == also compares the order of keys, and 1 with 1.0."""
     return json.loads(text, object_pairs_hook=tuple, parse_float=str, parse_int=str)
 
 
@@ -86,10 +83,6 @@ def free_port():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         return taken.getsockname()[1]
-
-
-def url_of(conninfo):
-    return "postgresql://?" + urlencode(conninfo_to_dict(conninfo), quote_via=quote)
 
 
 def is_error(response, status, title):

@@ -1,4 +1,4 @@
-"""The hand-written description against the routes and the answers."""
+"""The OpenAPI description, compared with the routes and the responses."""
 
 import json
 import re
@@ -36,7 +36,7 @@ def test_every_route_is_described_and_nothing_else():
     assert routes - UNDESCRIBED == set(API["paths"])
 
 
-def test_the_log_knows_every_parameter():
+def test_every_parameter_is_logged():
     assert set(LOGGED_PARAMETERS) == set(API["components"]["parameters"])
 
 
@@ -46,16 +46,16 @@ def test_runs_have_every_column_of_the_run_log(get, api_conninfo):
     assert {column.name for column in columns} == set(get("/v1/runs").json["runs"][0])
 
 
-def test_every_reference_leads_somewhere():
+def test_references_resolve_and_components_are_used():
     for kind, name in re.findall(r'"#/components/(\w+)/(\w+)"', FILE.read_text()):
         assert name in API["components"][kind]
-    for kind in ("parameters", "responses", "schemas"):
+    for kind in ("headers", "parameters", "responses", "schemas"):
         for name in API["components"][kind]:
             assert f'"#/components/{kind}/{name}"' in FILE.read_text(), name
 
 
 @pytest.mark.parametrize(("path", "operation"), operations())
-def test_answers_have_the_described_shape(get, path, operation):
+def test_responses_match_their_schemas(get, path, operation):
     schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
     validator = Draft202012Validator({**schema, "components": API["components"]})
     names = [resolve(parameter)["name"] for parameter in operation.get("parameters", [])]
@@ -64,7 +64,7 @@ def test_answers_have_the_described_shape(get, path, operation):
 
 
 @pytest.mark.parametrize(("path", "operation"), operations())
-def test_every_key_of_an_answer_is_described(get, path, operation):
+def test_every_key_of_a_response_is_described(get, path, operation):
     def compare(value, schema):
         schema = resolve(schema)
         if isinstance(value, list):
@@ -79,20 +79,20 @@ def test_every_key_of_an_answer_is_described(get, path, operation):
 
 
 @pytest.mark.parametrize(("path", "operation"), operations())
-def test_the_token_is_asked_for_where_it_is_described(get, path, operation):
+def test_token_is_required_where_it_is_described(get, path, operation):
     assert (get(path, token=None).status_code == 401) == ("security" in operation)
     assert ("401" in operation["responses"]) == ("security" in operation)
 
 
 @pytest.mark.parametrize(("path", "operation"), operations())
-def test_csv_and_etag_are_there_where_they_are_described(get, path, operation):
+def test_csv_and_etag_exist_where_they_are_described(get, path, operation):
     described = operation["responses"]["200"]
     assert ("ETag" in get(path).headers) == ("ETag" in described.get("headers", {}))
     gives_csv = get(f"{path}?format=csv").mimetype == "text/csv"
     assert gives_csv == ("text/csv" in described["content"])
 
 
-def test_the_page_shows_all_of_it_and_loads_nothing(get):
+def test_docs_page_shows_everything_and_loads_nothing(get):
     response = get("/docs", token=None)
     for path, operation in operations():
         assert f"GET {path}" in response.text and operation["operationId"] in response.text

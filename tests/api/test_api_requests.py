@@ -1,4 +1,4 @@
-"""What a request may say, and the one shape in which it is told that it may not."""
+"""Parameters, tokens, paths and methods: what is accepted, and the shape of the errors."""
 
 import pytest
 from api_helpers import fetch, is_error
@@ -45,42 +45,27 @@ def test_bad_window_days_are_refused(get, path, value):
     assert response.json["message"] == "window_days must be a whole number from 1 to 90."
 
 
-@pytest.mark.parametrize("value", [*BAD_NUMBERS[:4], "1001", "-1", "1e2"])
-def test_bad_limits_are_refused(get, value):
-    response = get(f"/v1/runs?limit={value}")
-    assert is_error(response, 400, "Invalid request")
-    assert response.json["message"] == "limit must be a whole number from 1 to 1000."
-
-
-@pytest.mark.parametrize("path", WINDOW_PATHS)
-def test_a_repeated_parameter_is_refused(get, path):
-    response = get(f"{path}?window_days=7&window_days=7")
-    assert is_error(response, 400, "Invalid request")
-    assert response.json["message"] == "window_days is given 2 times; give it once."
-
-
-@pytest.mark.parametrize(("query", "message"), BAD_RANGES)
-def test_bad_ranges_are_refused(get, query, message):
-    response = get(f"/v1/metrics/daily?{query}")
-    assert is_error(response, 400, "Invalid request")
-    assert message in response.json["message"]
-
-
 @pytest.mark.parametrize(
-    ("path", "query"),
+    ("path", "query", "message"),
     [
-        ("/v1/metrics/daily", "format=xml"),
-        ("/v1/metrics/daily", "format="),
-        ("/v1/metrics/daily", "format=CSV"),
-        ("/v1/metrics/daily", "format=csv&format=csv"),
-        ("/v1/metrics/experiments", "experiment_id=a%00b"),
-        ("/v1/metrics/experiments", "experiment_id=a&experiment_id=a"),
-        ("/v1/metrics/funnels", "funnel_name=%00"),
-        ("/v1/metrics/funnels", "funnel_name=a&funnel_name=b"),
+        *(("/v1/metrics/daily", *one) for one in BAD_RANGES),
+        *((path, "window_days=7&window_days=7", "give it once.") for path in WINDOW_PATHS),
+        *(("/v1/runs", f"limit={value}", "limit must be a whole number from 1 to 1000.")
+          for value in (*BAD_NUMBERS[:4], "1001", "-1", "1e2")),
+        *(("/v1/metrics/daily", f"format={value}", "format must be json or csv.")
+          for value in ("xml", "", "CSV", "%20csv")),
+        *((path, "limt=5", "Unknown parameter 'limt': this endpoint takes ")
+          for path in ("/v1/runs", "/health", "/ready")),
+        ("/v1/metrics/daily", "format=csv&format=csv", "format is given 2 times"),
+        ("/v1/metrics/experiments", "experiment_id=a%00b", "must not contain a NUL"),
+        ("/v1/metrics/experiments", "experiment_id=a&experiment_id=", "is given 2 times"),
+        ("/v1/metrics/funnels", "funnel_name=%00", "must not contain a NUL"),
+        ("/v1/metrics/funnels", "funnel_name=a&funnel_name=b", "is given 2 times"),
     ],
-)
-def test_other_bad_parameters_are_refused(get, path, query):
-    assert is_error(get(f"{path}?{query}"), 400, "Invalid request")
+)  # fmt: skip
+def test_bad_parameters_are_refused(get, path, query, message):
+    response = get(f"{path}?{query}")
+    assert is_error(response, 400, "Invalid request") and message in response.json["message"]
 
 
 @pytest.mark.parametrize(
@@ -103,11 +88,9 @@ def test_good_windows(get, query, start, end):
     assert body["window_end"] == f"{end}T00:00:00.000Z"
 
 
-@pytest.mark.parametrize(
-    "identifier", ["", "nobody", "exp_1'", "%25s", "%FF", "__proto__", "x" * 3000]
-)
+@pytest.mark.parametrize("identifier", ["nobody", "exp_1'", "%25s", "%FF", "__proto__", "x" * 3000])
 @pytest.mark.parametrize("name", ["experiments", "funnels"])
-def test_an_unknown_name_gives_an_empty_list(get, name, identifier):
+def test_unknown_name_gives_an_empty_list(get, name, identifier):
     parameter, key = {
         "experiments": ("experiment_id", "experiments"),
         "funnels": ("funnel_name", "rows"),
@@ -117,7 +100,20 @@ def test_an_unknown_name_gives_an_empty_list(get, name, identifier):
     assert (response.json[key], response.json["no_data"]) == ([], True)
 
 
-def test_a_known_name_gives_itself_only(get):
+@pytest.mark.parametrize("blank", ["", "%20", "%20%09%0A", "+"])
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [("/v1/metrics/experiments?experiment_id=", "exp_2"),
+     ("/v1/metrics/funnels?funnel_name=", "core_journey")],
+)  # fmt: skip
+@pytest.mark.parametrize("form", ["json", "csv"])
+def test_blank_name_is_no_filter_and_names_are_trimmed(get, path, name, blank, form):
+    form = f"&format={form}"
+    assert get(f"{path}{blank}{form}").text == get(path.partition("?")[0] + "?" + form).text
+    assert get(f"{path}{blank}{name}{blank}{form}").text == get(f"{path}{name}{form}").text
+
+
+def test_name_filters(get):
     experiments = get("/v1/metrics/experiments?experiment_id=exp_2").json
     assert [one["experiment_id"] for one in experiments["experiments"]] == ["exp_2"]
     assert experiments["no_data"] is True
@@ -128,7 +124,7 @@ def test_a_known_name_gives_itself_only(get):
 @pytest.mark.parametrize(
     "token", [None, "", "wrong", "s3cret-t", "s3cret-tée", "S3CRET-TÉ", "s3cret-te", "\x00", "日本"]
 )
-def test_without_the_token_nothing_else_is_looked_at(api_client, path, token):
+def test_token_is_checked_before_the_parameters(api_client, path, token):
     response = fetch(api_client(NOBODY), f"{path}?window_days=x", token=token)
     assert is_error(response, 401, "Unauthorized")
     assert response.headers["WWW-Authenticate"]
@@ -136,7 +132,7 @@ def test_without_the_token_nothing_else_is_looked_at(api_client, path, token):
 
 @pytest.mark.parametrize("path", TOKEN_PATHS)
 @pytest.mark.parametrize("token", [None, ""])
-def test_a_server_without_a_token_opens_to_nobody(api_client, path, token):
+def test_server_without_a_token_answers_503(api_client, path, token):
     client = api_client(NOBODY, token=token)
     for given in (None, "", "None"):
         response = fetch(client, f"{path}?window_days=x", token=given)
@@ -145,7 +141,7 @@ def test_a_server_without_a_token_opens_to_nobody(api_client, path, token):
 
 
 @pytest.mark.parametrize("path", ["/health", "/ready", "/v1/metrics/summary", "/openapi.json"])
-def test_the_rest_is_open(api_client, api_conninfo, path):
+def test_open_endpoints_need_no_token(api_client, api_conninfo, path):
     assert fetch(api_client(api_conninfo, token=None), path, token=None).status_code == 200
 
 
@@ -161,12 +157,12 @@ def test_the_rest_is_open(api_client, api_conninfo, path):
         "/%00",
     ],
 )
-def test_an_unknown_path_is_told_in_json(get, path):
+def test_unknown_path_gets_404_as_json(get, path):
     assert is_error(get(path), 404, "Not Found")
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "TRACE", "BREW"])
-def test_a_wrong_method_is_told_in_json(get, method):
+def test_wrong_method_gets_405_as_json(get, method):
     response = get("/v1/metrics/daily", method=method)
     assert is_error(response, 405, "Method Not Allowed")
     assert set(response.headers["Allow"].split(", ")) == {"GET", "HEAD", "OPTIONS"}

@@ -1,4 +1,4 @@
-"""Requests that a machine thinks up from the description, against the live server."""
+"""Requests that schemathesis generates from the OpenAPI description, on the live server."""
 
 import json
 
@@ -10,14 +10,14 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 from api.docs import FILE
 
 schema = schemathesis.openapi.from_dict(json.loads(FILE.read_text()))
-# The test sends the token; a request that is wrong in lacking one would not be.
+# The test sends the token, so requests without one would not be wrong.
 schema.config.generation.update(with_security_parameters=False)
 
 
 @schema.parametrize()
 @settings(max_examples=25, deadline=None)
-def test_nothing_is_found(live, case):
-    # That from and to belong together, in order, is more than OpenAPI can say.
+def test_generated_requests_find_no_violation(live, case):
+    # OpenAPI cannot express that from and to belong together, in this order.
     paired = {"from", "to"} & set(case.query or {})
     case.call_and_validate(
         base_url=f"http://127.0.0.1:{live}",

@@ -1,4 +1,4 @@
-"""`python cli.py serve`, asked by a real client over real sockets."""
+"""`python cli.py serve` with real clients over real sockets."""
 
 import gzip
 import http.client
@@ -10,14 +10,18 @@ import socket
 import subprocess
 import sys
 import threading
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 
 import psycopg
 import pytest
-from api_helpers import TOKEN, ask, exact, free_port, serving, url_of, wait_for
+from api_helpers import TOKEN, ask, exact, free_port, serving, wait_for
+from tables import url_of
 
+from api.serve import listen
+from api.settings import BadSetting
 from dbt_project import ROOT
 
 DAILY, SUMMARY = "/v1/metrics/daily", "/v1/metrics/summary"
@@ -25,7 +29,7 @@ GOLDEN = Path(__file__).with_name("golden")
 
 
 def raw(port, request):
-    """Send bytes; return status line, headers and body of what comes back."""
+    """Send bytes; return the status line, the headers and the body of the response."""
     with socket.create_connection(("127.0.0.1", port), timeout=10) as conn:
         conn.sendall(request)
         response = b"".join(iter(lambda: conn.recv(65536), b"")).decode()
@@ -33,7 +37,7 @@ def raw(port, request):
     return head.splitlines()[0], head, body
 
 
-def test_the_golden_answer_comes_through_the_server(live):
+def test_server_sends_the_golden_response(live):
     status, headers, body = ask(live, f"{DAILY}?from=2026-11-21&to=2026-11-23")
     golden = exact((GOLDEN / "daily.json").read_text())
     assert (status, headers["Content-Length"]) == (200, str(len(body)))
@@ -41,12 +45,13 @@ def test_the_golden_answer_comes_through_the_server(live):
 
 
 def test_etag_head_and_gzip_through_the_server(live):
-    _, headers, body = ask(live, "/v1/metrics/experiments?window_days=90")
-    same = ask(live, "/v1/metrics/experiments?window_days=90", If_None_Match=headers["ETag"])
+    path = "/v1/metrics/experiments?window_days=90"
+    _, headers, body = ask(live, path)
+    same = ask(live, path, If_None_Match=headers["ETag"])
     assert (same[0], same[2]) == (304, b"")
-    head = ask(live, "/v1/metrics/experiments?window_days=90", method="HEAD")
+    head = ask(live, path, method="HEAD")
     assert (head[0], head[1]["Content-Length"], head[2]) == (200, str(len(body)), b"")
-    _, headers, packed = ask(live, "/v1/metrics/experiments?window_days=90", Accept_Encoding="gzip")
+    _, headers, packed = ask(live, path, Accept_Encoding="gzip")
     assert headers["Content-Encoding"] == "gzip"
     assert json.loads(gzip.decompress(packed))["experiments"] == json.loads(body)["experiments"]
 
@@ -69,34 +74,28 @@ def test_csv_is_streamed_through_the_server(live):
         (b"BREW /health HTTP/1.0\r\n\r\n", "405 METHOD NOT ALLOWED", "application/json"),
     ],
 )
-def test_the_server_refuses_what_is_no_request_and_the_api_the_rest(
-    live, request_line, status, kind
-):
+def test_server_refuses_malformed_requests_and_the_api_the_rest(live, request_line, status, kind):
     line, head, body = raw(live, request_line)
     assert line.partition(" ")[2].startswith(status)
     assert f"Content-Type: {kind}" in head and "t0" not in body
     assert kind == "text/plain" or list(json.loads(body)) == ["error", "message"]
 
 
-def test_many_clients_at_once_all_get_the_same(live):
-    def client():
-        conn = http.client.HTTPConnection("127.0.0.1", live, timeout=30)
-        for _ in range(25):
-            conn.request("GET", f"{DAILY}?window_days=90", headers={"x-dashboard-token": token})
-            response = conn.getresponse()
-            answers.add((response.status, json.dumps(json.loads(response.read())["days"])))
-        conn.close()
+def test_concurrent_clients_get_the_same_response(live):
+    def client(_):
+        with closing(http.client.HTTPConnection("127.0.0.1", live, timeout=30)) as conn:
+            for _ in range(25):
+                conn.request("GET", f"{DAILY}?window_days=90", headers={"x-dashboard-token": token})
+                response = conn.getresponse()
+                answers.add((response.status, json.dumps(json.loads(response.read())["days"])))
 
     token, answers = TOKEN.encode(), set()
-    threads = [threading.Thread(target=client) for _ in range(32)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(32) as threads:
+        list(threads.map(client, range(32)))
     assert len(answers) == 1 and next(iter(answers))[0] == 200
 
 
-def test_the_log_is_lines_of_json_without_a_token(api_conninfo):
+def test_server_log_is_json_lines_without_the_token(api_conninfo):
     url = url_of(api_conninfo)
     with serving(DATABASE_URL=url, DASHBOARD_TOKEN="t0ken") as (process, port, log):
         ask(port, DAILY, token="t0ken")
@@ -112,7 +111,7 @@ def test_the_log_is_lines_of_json_without_a_token(api_conninfo):
 
 @pytest.fixture
 def large(api_copy):
-    """A database whose answer of a day is 8 MB as JSON, and 16 MB as CSV."""
+    """A database with a day of 8 MB as JSON and 16 MB as CSV."""
     api_copy.execute("""
         insert into analytics.daily_metric_rollups
             (day, metric_name, dimension_key, value, dimensions, is_final, computed_at)
@@ -125,7 +124,7 @@ def large(api_copy):
 
 
 def ask_and_wait(port, path):
-    """Send a request, take nothing of the response; return the socket."""
+    """Send a request without reading the response; return the socket."""
     sock = socket.socket()
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
     sock.connect(("127.0.0.1", port))
@@ -136,17 +135,17 @@ def ask_and_wait(port, path):
 
 
 @pytest.mark.parametrize("form", ["json", "csv"])
-def test_who_reads_late_holds_up_nobody_and_gets_all(large, form):
+def test_slow_reader_delays_nobody_and_gets_everything(large, form):
     environment = {"DATABASE_URL": url_of(large.info.dsn), "DASHBOARD_TOKEN": TOKEN}
     path = f"{DAILY}?from=2026-11-23&to=2026-11-23&format={form}"
     idle = "select count(*) = 0 from pg_stat_activity where state like 'idle in transaction%'"
     with serving(**environment, API_THREADS="2") as (process, port, _), ExitStack() as stack:
         late = [stack.enter_context(ask_and_wait(port, path)) for _ in range(3)]
-        # The response waits with the server, and neither a thread nor the database with it.
+        # The server buffers the responses; no thread and no connection waits for the clients.
         wait_for(lambda: select.select(late, [], [], 0)[0] == late)
         assert ask(port, SUMMARY)[0] == 200
         wait_for(lambda: large.execute(idle).fetchone()[0])
-        process.terminate()  # which waits for who reads
+        process.terminate()  # waits for clients that still read
         bodies = [b"".join(iter(partial(sock.recv, 1 << 20), b"")) for sock in late]
         assert process.wait(30) == 0
     full = 4000 * 2000 * (2 if form == "csv" else 1)
@@ -156,7 +155,7 @@ def test_who_reads_late_holds_up_nobody_and_gets_all(large, form):
     assert all(b"Retry-After: 5" in body for body in refused)
 
 
-def test_a_request_that_runs_is_answered_before_the_end(api_copy):
+def test_shutdown_waits_for_running_requests(api_copy):
     answers = []
     with serving(DATABASE_URL=url_of(api_copy.info.dsn), DASHBOARD_TOKEN=TOKEN) as served:
         process, port, _ = served
@@ -176,18 +175,20 @@ def test_a_request_that_runs_is_answered_before_the_end(api_copy):
 @pytest.mark.parametrize(
     ("host", "named", "url"),
     [
-        ("::1", "::1:{port}", "http://[::1]:{port}"),
+        ("[::1]", "::1:{port}", "http://[::1]:{port}"),
         ("localhost", "localhost:{port}", "http://localhost:{port}"),
         ("unix:{tmp}/socket", "unix:{tmp}/socket", "unix:{tmp}/socket"),
     ],
 )
-def test_where_it_can_listen(api_conninfo, tmp_path, host, named, url):
+def test_server_listens_on_every_kind_of_host_and_names_one_in_use(
+    api_conninfo, tmp_path, host, named, url
+):
     environment = {"DATABASE_URL": url_of(api_conninfo)}
     host = host.format(tmp=tmp_path)
     with serving(host=host, **environment) as (_, port, log):
         places = {"port": port, "tmp": tmp_path}
         assert f"Serving on {url.format(**places)}\n" in log.read_text()
-        # A second server finds the place taken, and does not say that it serves.
+        # A second server finds the address in use, and does not print that it serves.
         command = [sys.executable, str(ROOT / "cli.py"), "serve", "--host", host]
         second = subprocess.run(
             command,
@@ -199,7 +200,32 @@ def test_where_it_can_listen(api_conninfo, tmp_path, host, named, url):
     assert (second.returncode, second.stderr) == (1, told)
 
 
-def test_without_a_token_only_what_is_open_answers(api_conninfo):
+@pytest.mark.parametrize(
+    ("host", "reason"),
+    [
+        ("unix:{tmp}/file", "a file that is not a socket is there."),
+        ("unix:{tmp}", "a file that is not a socket is there."),
+        ("unix:{tmp}/none/socket", "No such file or directory."),
+        ("unix:{tmp}/" + "x" * 200, "AF_UNIX path too long."),
+        ("192.0.2.1", "Cannot assign requested address."),
+        ("x" * 64, ""),
+    ],
+)
+def test_server_says_why_it_cannot_listen(tmp_path, host, reason):
+    (tmp_path / "file").touch()
+    host = host.format(tmp=tmp_path)
+    with pytest.raises(BadSetting, match=f"^Cannot listen on {host}.*: {reason}"):
+        listen(host, 8000)
+    assert (tmp_path / "file").is_file()
+
+
+def test_stale_socket_file_is_replaced(tmp_path):
+    for _ in range(2):
+        listener, _ = listen(f"unix:{tmp_path}/socket", 8000)
+        listener.close()
+
+
+def test_without_a_token_only_open_endpoints_answer(api_conninfo):
     with serving(DATABASE_URL=url_of(api_conninfo), DASHBOARD_TOKEN="") as (_, port, log):
         assert [ask(port, path)[0] for path in (DAILY, "/v1/runs", SUMMARY, "/ready")] == [
             503, 503, 200, 200
@@ -207,7 +233,7 @@ def test_without_a_token_only_what_is_open_answers(api_conninfo):
         assert "DASHBOARD_TOKEN is not set" in log.read_text()
 
 
-def test_without_a_database_url_the_embedded_one_serves(tmp_path):
+def test_without_a_database_url_the_embedded_database_serves(tmp_path):
     environment = {"DASHBOARD_TOKEN": TOKEN, "ROLLUP_HOME": str(tmp_path)}
     with serving(tmp_path / "log", **environment) as (process, port, _):
         body = json.loads(ask(port, DAILY)[2])
@@ -227,7 +253,7 @@ def test_without_a_database_url_the_embedded_one_serves(tmp_path):
         ({"CORS_ORIGINS": "dash.example.com"}, "Error: CORS_ORIGINS: 'dash.example.com' is not"),
     ],
 )
-def test_a_bad_setting_is_told_before_anything_starts(environment, message):
+def test_bad_setting_is_reported_before_anything_starts(environment, message):
     environment = os.environ | {"DATABASE_URL": "postgresql:///x"} | environment
     command = [sys.executable, str(ROOT / "cli.py"), "serve", "--port", str(free_port())]
     outcome = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)

@@ -1,4 +1,4 @@
-"""A demo database, the API and its page served on it, and a Chromium that looks at them."""
+"""The demo's database, the dashboard served on it, and Chromium."""
 
 import os
 import shutil
@@ -40,7 +40,7 @@ def chromium() -> str:
     found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
     if not found:
         _skipped.append(True)
-        # Where the browser is part of the deal, its absence is a failure.
+        # CI requires the browser.
         (pytest.fail if os.environ.get("REQUIRE_CHROMIUM") else pytest.skip)(MISSING)
     return found
 
@@ -62,12 +62,12 @@ def demo_size() -> dict[str, int]:
 
 @pytest.fixture(scope="session")
 def demo_conninfo(lasting_database, demo_size, run_on) -> str:
-    """A database in which every job ran on the made-up app."""
+    """A database where every job ran on the made-up app."""
     conninfo = lasting_database()
     with psycopg.connect(conninfo) as conn:
         demo.fill(conn, "public", NOW, **demo_size)
     run_on(tables.url_of(conninfo), "--as-of", NOW.isoformat(), "--window-days", "45")
-    # The run log knows the moment at which the run was really made.
+    # The run log has the real time of the run.
     with psycopg.connect(conninfo) as conn:
         conn.execute("""
             update analytics.rollup_runs
@@ -102,7 +102,7 @@ def serve() -> Iterator[Callable[..., str]]:
 
 @pytest.fixture
 def visit(browser, serve) -> Iterator[Callable[..., Visit]]:
-    """Open a page; whatever it was, it must not have complained by the end.
+    """Open a page; when the test ends, the page must have logged no problem.
 
     `expected` is a part of the console's messages that the test provokes.
     """

@@ -1,4 +1,4 @@
-"""The dashboard served in this process, and a visit to it in a tab of its own."""
+"""Serves the dashboard in this process; a `Visit` is one page in a context of its own."""
 
 import json
 import threading
@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
+from api_helpers import TOKEN
 from axe_playwright_python.base import AXE_FILE_PATH
 from playwright.sync_api import Browser, ConsoleMessage, Request
 from werkzeug.serving import WSGIRequestHandler, make_server
@@ -15,7 +16,6 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 from api import create_app
 from api.settings import Settings
 
-TOKEN = "s3cret-té"
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 AXE = AXE_FILE_PATH.read_text()
 DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 360, "height": 740}
@@ -30,7 +30,7 @@ class Quiet(WSGIRequestHandler):
 
 @contextmanager
 def serving(conninfo: str, token: str | None = TOKEN, now: datetime = NOW) -> Iterator[str]:
-    """Serve the app on a database, with the clock standing still; yield its address."""
+    """Serve the app on a database with a fixed clock; yield its address."""
     app = create_app(Settings(conninfo, token=token), now=lambda: now)
     server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=Quiet)
     thread = threading.Thread(target=server.serve_forever, args=[0.02], daemon=True)
@@ -43,7 +43,7 @@ def serving(conninfo: str, token: str | None = TOKEN, now: datetime = NOW) -> It
 
 
 class Visit:
-    """A page, and what it did that it should not."""
+    """A page, and the problems it had."""
 
     def __init__(
         self, browser: Browser, address: str, token: str | None, expected: str, **options: Any
@@ -79,7 +79,7 @@ class Visit:
         return self.page.evaluate("document.documentElement.scrollWidth > innerWidth")
 
     def axe(self, *rules: str) -> list[str]:
-        """What axe finds by these rules, or by all of them, whatever its weight."""
+        """Return the violations that axe finds, by these rules or by all."""
         self.page.evaluate(AXE)
         options = {"resultTypes": ["violations"], "preload": False} | (
             {"runOnly": rules} if rules else {}
@@ -97,7 +97,7 @@ class Visit:
         return info.value.path().read_text()
 
     def leave(self) -> list[str]:
-        """End the visit; return what was wrong with it."""
+        """Close the page; return its problems."""
         self.context.close()
         return self.problems
 

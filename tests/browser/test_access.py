@@ -1,4 +1,4 @@
-"""The token, the keyboard, and what is there without either."""
+"""The token, the keyboard and the history."""
 
 import re
 
@@ -20,7 +20,7 @@ def test_summary_is_open_and_a_wrong_token_can_be_tried_again(visit, site):
     assert page.page.evaluate(STORED) is None
     assert page.axe() == []
 
-    page.page.keyboard.type(TOKEN)  # what was wrong is selected, so typing replaces it
+    page.page.keyboard.type(TOKEN)  # replaces the wrong token, which is selected
     page.page.keyboard.press("Enter")
     page.page.wait_for_selector(".uplot")
     assert page.page.evaluate(STORED) == TOKEN
@@ -34,7 +34,7 @@ def test_summary_is_open_and_a_wrong_token_can_be_tried_again(visit, site):
     assert page.page.evaluate(STORED) is None
 
 
-def test_token_that_is_no_longer_valid_leads_back_to_the_question(visit, site):
+def test_expired_token_leads_back_to_the_form(visit, site):
     page = visit(site, "#/funnel", token="of yesterday", expected="401")
     page.page.wait_for_selector(".gate")
     assert "no longer accepted" in page.text(".error")
@@ -49,7 +49,7 @@ def test_server_without_a_token_says_what_to_set(visit, serve, demo_conninfo):
     page.page.wait_for_selector(".error:has-text('Set DASHBOARD_TOKEN')")
 
 
-def test_browser_that_stores_nothing_keeps_the_token_until_the_reload(visit, site):
+def test_without_storage_the_token_lasts_until_the_reload(visit, site):
     page = visit(site, token=None, expected="431").page
     page.evaluate(
         "void (Storage.prototype.setItem = () => { throw new DOMException('', 'Quota') })"
@@ -67,7 +67,7 @@ def test_browser_that_stores_nothing_keeps_the_token_until_the_reload(visit, sit
     page.wait_for_selector(".gate")
 
 
-def test_keyboard_alone_reaches_everything(visit, site):
+def test_keyboard_reaches_everything(visit, site):
     page = visit(site).page
     focused = "document.activeElement"
     page.keyboard.press("Tab")
@@ -97,7 +97,7 @@ def test_keyboard_alone_reaches_everything(visit, site):
     assert page.get_by_role("table", name="Daily active users").is_visible()
 
 
-def test_focus_stays_where_it_was_when_a_choice_draws_the_view_anew(visit, site):
+def test_focus_stays_when_a_choice_redraws_the_view(visit, site):
     page = visit(site, "#/funnel").page
     page.locator("#day").focus()
     page.keyboard.press("ArrowDown")

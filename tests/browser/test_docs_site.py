@@ -1,4 +1,4 @@
-"""The documentation's page in a browser that may fetch nothing else."""
+"""The documentation of the models, opened in Chromium."""
 
 import pytest
 import tables
@@ -16,7 +16,7 @@ def address(lasting_database, run_on, tmp_path_factory):
     return (folder / "site" / "index.html").as_uri()
 
 
-def test_the_page_asks_no_host_and_leads_everywhere(browser, address):
+def test_page_requests_no_host_and_its_links_work(browser, address):
     context = browser.new_context(viewport=DESKTOP)
     context.set_default_timeout(10_000)
     page, asked, problems = context.new_page(), set(), []

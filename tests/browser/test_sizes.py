@@ -1,4 +1,4 @@
-"""The page stays small whatever it is sent, and its files have what it leaves out."""
+"""The page limits what it draws, and its CSV files have everything."""
 
 import csv
 import io
@@ -38,7 +38,7 @@ def number(text):
     return int(text.replace(",", ""))
 
 
-def test_names_beyond_the_top_are_one_row_and_in_the_file(visit, serve, copy):
+def test_names_beyond_the_top_are_one_row_and_in_the_csv(visit, serve, copy):
     copy.execute(
         """
         insert into analytics.daily_metric_rollups
@@ -75,7 +75,7 @@ def test_names_beyond_the_top_are_one_row_and_in_the_file(visit, serve, copy):
 
 
 def named(kind, n):
-    """Every thousandth name has 5,000 letters and more."""
+    """One name in a thousand has over 5,000 letters."""
     return f"{kind} {n}" + (n % 1000 == 7) * f" {LONG}"
 
 
@@ -158,7 +158,7 @@ ANSWERS = {"experiments": experiments, "funnels": funnels, "daily": daily, "summ
 
 @pytest.fixture
 def hostile(visit, site):
-    """A page whose API sends more of everything than anyone should have."""
+    """A page whose API sends far too much of everything."""
     page = visit(site, viewport=PHONE)
     bodies = {f"/v1/metrics/{name}": json.dumps(make()) for name, make in ANSWERS.items()}
     bodies["/v1/runs"] = json.dumps(runs())
@@ -177,7 +177,7 @@ def hostile(visit, site):
     return open
 
 
-def test_every_view_has_a_bound(hostile):
+def test_every_view_limits_what_it_draws(hostile):
     for view in ("overview", "ingestion", "funnel?funnel=long"):
         page = hostile(view)
         assert 300 < nodes(page) < MOST_NODES, view
@@ -214,7 +214,7 @@ def test_many_experiments_can_be_searched_and_many_variants_add_up(hostile):
     assert 300 < nodes(page) < MOST_NODES and not page.is_wider_than_the_screen()
 
 
-def test_funnel_of_many_variants_says_where_the_rest_is(hostile):
+def test_funnel_of_many_variants_counts_the_rest(hostile):
     page = hostile("funnel?funnel=long&experiment=large")
     text = page.text()
     assert "8 of 500 variants" in text and "50 of 300 steps" in text

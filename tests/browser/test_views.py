@@ -32,7 +32,7 @@ def test_view_shows_its_numbers_passes_axe_and_fits_a_phone(visit, site, view, t
     assert page.axe("color-contrast") == []
 
 
-def test_overview_holds_what_is_not_final_apart(visit, site):
+def test_overview_marks_values_that_are_not_final(visit, site):
     page = visit(site, "#/overview?window=7")
     rate = page.page.locator("section", has=page.page.get_by_role("heading", name="24-hour")).last
     assert "23 Nov" in rate.inner_text() and "cohort matures on 25 Nov" in rate.inner_text()
@@ -46,7 +46,7 @@ def test_overview_holds_what_is_not_final_apart(visit, site):
     assert len(rows) == 7
 
 
-def test_change_is_against_the_window_before_or_says_why_not(visit, site):
+def test_change_compares_with_the_window_before_or_says_why_not(visit, site):
     page = visit(site, "#/overview?window=14")
     assert page.page.locator(".change", has_text="the 14 days before").count() == 6
     assert "No comparison" not in page.text()
@@ -102,7 +102,7 @@ def test_theme_follows_the_system_while_the_page_is_open(visit, site):
     assert page.page.locator(".uplot").count() == 6
 
 
-def test_pointer_reads_a_day_off_a_chart(visit, site):
+def test_pointer_shows_the_values_of_a_day(visit, site):
     page = visit(site)
     page.page.locator(".u-over").first.hover(position={"x": 60, "y": 40})
     assert "Nov" in page.text(".readout:not([hidden])")

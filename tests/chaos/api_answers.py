@@ -1,4 +1,4 @@
-"""What the API serves of a database, by endpoint and format."""
+"""The API's responses on a database, by endpoint and format."""
 
 import re
 from datetime import UTC, datetime
@@ -11,9 +11,9 @@ PATHS = ("daily", "experiments", "funnels", "summary")
 
 
 def answers(url: str, now: datetime, window_days: int = 14) -> dict[str, str]:
-    """Return what `raw_answers` does, with CSV bereft of its last column.
+    """Return what `raw_answers` does, without the last column of CSV.
 
-    That is the time of computing, which two runs do not share.
+    It is computed_at, which differs between runs.
     """
     return {
         name: re.sub(r",[^,\r\n]*$", "", body.replace("\r", ""), flags=re.M)

@@ -1,4 +1,4 @@
-"""A small app in two states, command lines to hurt, and what must hold once they are gone."""
+"""A small app with two states, command lines to disturb, and what must hold afterwards."""
 
 import subprocess
 from collections.abc import Callable, Iterable, Iterator
@@ -17,6 +17,20 @@ JOBS = ("daily", "experiment", "funnel")
 EXTRA = "an event that comes and goes"
 
 
+def fill(source: App) -> None:
+    """Add users a to h of two variants, first seen 13, 12, … days ago, who come back every day."""
+    source.experiment("x", ("A", "B"))
+    source.experiment("over", ("A",), status="ENDED", end_at=datetime(2026, 11, 20))
+    for nth, user in enumerate("abcdefgh"):
+        variant = "AB"[nth % 2]
+        first = datetime(2026, 11, 10, 9 + nth) + nth * DAY
+        source.assign(user, "x", variant, first)
+        for day in range(14 - nth):
+            for step, name in enumerate(JOURNEY):
+                moment = first + day * DAY + step * timedelta(minutes=1)
+                source.event(moment, name, user, mapping={"x": variant})
+
+
 class Sway:
     """An app whose source swings between two states, each with rollups that differ in all tables.
 
@@ -25,14 +39,7 @@ class Sway:
 
     def __init__(self, source: App):
         self.source, self.conn = source, source.conn
-        source.experiment("x", ("A", "B"))
-        for nth, user in enumerate("abcd"):
-            variant, first = "AB"[nth % 2], 11 - 3 * nth
-            source.assign(user, "x", variant, _noon(first))
-            for ago in range(first, -1, -1 - nth % 2):
-                for step, name in enumerate(JOURNEY[: 1 + (ago + nth) % 4]):
-                    moment = _noon(ago) + timedelta(hours=step)
-                    source.event(moment, name, user, mapping={"x": variant})
+        fill(source)
         self._wanted: dict[bool, Rollups] = {}
         self.swung = False
 
@@ -40,8 +47,7 @@ class Sway:
         if self.swung:
             self.source.do("delete from event_logs where session_id = %s", EXTRA)
         else:
-            moment = _noon(11) + timedelta(hours=5)
-            row = event(moment, "session_submitted", "a", mapping={"x": "A"})
+            row = event(datetime(2026, 11, 12, 17), "session_submitted", "a", mapping={"x": "A"})
             self.source.events(row | {"session_id": EXTRA})
         self.swung = not self.swung
 
@@ -61,10 +67,6 @@ class Sway:
         for job, rows, old, new in found:
             is_built = not differences(Rollups(rows, {}, {}), Rollups(new, {}, {}))
             assert is_built or (rows == old and job not in successes), job
-
-
-def _noon(days_ago: int) -> datetime:
-    return NOW.replace(hour=12, minute=0) - days_ago * DAY
 
 
 def log(conn: Any, pid: int | None = None) -> list[dict[str, Any]]:
@@ -99,7 +101,7 @@ def succeed(url: str, *arguments: object, **environment: str) -> str:
 
 @contextmanager
 def blocked(watch: Any, url: str) -> Iterator[Callable[[], list[int]]]:
-    """Let whoever reads events wait; yields a function that returns who does, by process.
+    """Block queries of the events; yield a function that returns the waiting backends.
 
     `watch` is in autocommit: a transaction sees others' activity as it first looked.
     """
@@ -119,7 +121,7 @@ def terminate(conn: Any, pids: Iterable[int]) -> int:
 
 
 def others(conn: Any) -> list[int]:
-    """The processes of every other connection to the same database."""
+    """The backends of all other connections to the database."""
     query = """
         select pid from pg_stat_activity
         where datname = current_database() and pid <> pg_backend_pid()
@@ -130,7 +132,7 @@ def others(conn: Any) -> list[int]:
 
 
 def lock_holder(conn: Any) -> list[int]:
-    """The process that holds the locks of the run, which is no model's."""
+    """The backend that holds the run's locks, as opposed to a model's."""
     query = """
         select distinct pid from pg_stat_activity join pg_locks using (pid)
         where datname = current_database() and application_name = 'analytics-rollups'

@@ -1,14 +1,15 @@
-"""A source that is worth fighting for."""
+"""Sources for the slow tests, and a folder for servers."""
 
-from datetime import datetime, timedelta
+from collections.abc import Callable
+from datetime import datetime
 
 import pgbouncer
 import pytest
 import throwaway
 import tls
-from chaos_helpers import Sway
-
-JOURNEY = ("app_opened", "workout_started", "exercise_logged", "session_submitted")
+from api_answers import answers
+from chaos_helpers import Sway, fill
+from tables import NOW, differences, expected, image, stored
 
 
 def pytest_terminal_summary(terminalreporter) -> None:
@@ -21,25 +22,34 @@ def pytest_terminal_summary(terminalreporter) -> None:
 
 @pytest.fixture
 def folder():
-    """A folder for servers: the next session of pytest would lock pytest's own against them."""
+    """A folder for servers: the next pytest session closes pytest's own to other users."""
     with throwaway.memory_folder() as folder:
         yield folder
 
 
 @pytest.fixture
 def lively(source):
-    """Users a to h of two variants, first seen 13, 12, … days ago, who come back every day."""
-    source.experiment("x", ("A", "B"))
-    source.experiment("over", ("A",), status="ENDED", end_at=datetime(2026, 11, 20))
-    for nth, user in enumerate("abcdefgh"):
-        variant = "AB"[nth % 2]
-        first = datetime(2026, 11, 10, 9 + nth) + timedelta(days=nth)
-        source.assign(user, "x", variant, first)
-        for day in range(14 - nth):
-            for step, name in enumerate(JOURNEY):
-                moment = first + timedelta(days=day, minutes=step)
-                source.event(moment, name, user, mapping={"x": variant})
+    """A source with users a to h, who come back every day."""
+    fill(source)
     return source
+
+
+@pytest.fixture
+def changes_nothing(source, run, database_url):
+    """Assert that a run writes and the API answers the same before and after a change."""
+
+    def check(change: Callable[[], object], now: datetime = NOW) -> None:
+        assert run(as_of=now).exit_code == 0
+        assert differences(stored(source.conn), expected(source.rows(), now, 14)) == []
+        before = image(source.conn, but="computed_at"), answers(database_url, now)
+        source.do("drop schema analytics cascade")
+        change()
+        outcome = run(as_of=now)
+        assert outcome.exit_code == 0, outcome.stdout + outcome.stderr
+        assert image(source.conn, but="computed_at") == before[0]
+        assert answers(database_url, now) == before[1]
+
+    return check
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Rows that nobody would write by hand, from a seeded generator."""
+"""Hostile rows, from a seeded generator."""
 
 from datetime import datetime, timedelta
 from random import Random
@@ -26,7 +26,7 @@ STATUSES = ("RUNNING", "RUNNING", "PAUSED", "ENDED", "DRAFT", "running", "", "{{
 
 
 class Hostile:
-    """Makes up values; the same seed makes the same ones."""
+    """Generates values; the same seed gives the same ones."""
 
     def __init__(self, seed: int):
         self.random = Random(seed)

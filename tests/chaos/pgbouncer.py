@@ -1,4 +1,4 @@
-"""A pgbouncer of the tests' own before a server."""
+"""A pgbouncer in front of a server."""
 
 import os
 import pwd
@@ -84,14 +84,14 @@ def free_port() -> int:
 
 
 def _owner(host: str) -> pwd.struct_passwd:
-    """Whose the server's socket is, or for one that is reached by TCP a user that Debian has."""
+    """The owner of the server's socket; for a server reached by TCP, the user nobody."""
     if host.startswith("/"):
         return pwd.getpwuid(next(Path(host).glob(".s.PGSQL.*")).stat().st_uid)
     return pwd.getpwnam("nobody")
 
 
 def _settings() -> list[dict[str, object]]:
-    """What a pooler may be told, as far as the one that is installed understands it."""
+    """Settings to test, as far as the installed version knows them."""
     small = [{"default_pool_size": size} for size in (2, 3, 6)]
     found = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
     told = subprocess.run([found, "-V"], capture_output=True, text=True).stdout if found else ""

@@ -1,4 +1,4 @@
-"""A TCP proxy in front of a PostgreSQL, with a wire that a test can cut, choke or unplug."""
+"""A TCP proxy in front of a PostgreSQL that a test can cut, choke or unplug."""
 
 import socket
 import struct
@@ -8,11 +8,11 @@ from contextlib import suppress
 import tables
 from psycopg.conninfo import conninfo_to_dict
 
-RESET = struct.pack("ii", 1, 0)  # linger for no time: close with a reset instead of a goodbye
+RESET = struct.pack("ii", 1, 0)  # linger for 0 seconds: close with RST instead of FIN
 
 
 class Proxy:
-    """Listens on a port of 127.0.0.1 and hands everything on to the server of a conninfo."""
+    """Listens on a port of 127.0.0.1 and forwards to the server of a conninfo."""
 
     def __init__(self, conninfo: str):
         server = conninfo_to_dict(conninfo)

@@ -1,4 +1,4 @@
-"""Connections that the server ends, or that the network cuts, in the middle of a run."""
+"""Connections that the server terminates or the network cuts during a run."""
 
 import time
 from collections import Counter
@@ -26,7 +26,7 @@ LENGTH_S = 3.0  # about how long a run takes
 
 
 def assert_recovered(sway, process):
-    """The run went on to a good end, and each attempt has its own true row in the log."""
+    """The run succeeded, and each attempt has its own row in the log."""
     stdout, stderr = process.communicate(timeout=240)
     assert process.returncode == 0, stdout + stderr
     rows = log(sway.conn, process.pid)
@@ -41,7 +41,7 @@ def assert_recovered(sway, process):
     return len(rows) - len(JOBS), stderr
 
 
-def test_a_model_whose_backend_is_ended_is_run_again(sway, database_url):
+def test_a_model_whose_backend_is_terminated_is_retried(sway, database_url):
     with blocked(sway.conn, database_url) as waiting:
         process = start(database_url)
         (*_, victim) = wait_until(lambda: process.poll() or waiting())
@@ -53,7 +53,7 @@ def test_a_model_whose_backend_is_ended_is_run_again(sway, database_url):
     assert [f"Trying {row['job_name']} again" in stderr for row in failed] == [True]
 
 
-def test_a_run_whose_lock_is_ended_goes_on(sway, database_url):
+def test_a_run_whose_lock_backend_is_terminated_goes_on(sway, database_url):
     with blocked(sway.conn, database_url) as waiting:
         process = start(database_url)
         wait_until(lambda: process.poll() or waiting())
@@ -62,7 +62,7 @@ def test_a_run_whose_lock_is_ended_goes_on(sway, database_url):
     assert extra == 0
 
 
-def test_a_run_whose_lock_is_taken_over_says_so_and_harms_nobody(sway, database_url):
+def test_a_run_whose_lock_is_taken_over_says_so_and_does_no_harm(sway, database_url):
     with blocked(sway.conn, database_url) as waiting:
         first = start(database_url)
         wait_until(lambda: first.poll() or len(waiting()) >= 2)
@@ -99,7 +99,7 @@ def disturbed(sway, database_url):
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("all_of_them", [False, True], ids=["one", "all"])
-def test_backends_ended_at_any_moment(all_of_them, seed, disturbed, sway, database_url):
+def test_backends_terminated_at_any_moment(all_of_them, seed, disturbed, sway, database_url):
     succeed(database_url)
     rng = Random(f"backends {all_of_them} {seed}")
 

@@ -1,4 +1,4 @@
-"""What is tried again, how often, and what is not."""
+"""Which failures are retried, and how often."""
 
 import pytest
 from chaos_helpers import log
@@ -35,13 +35,13 @@ CONNECTING = 'psycopg2.OperationalError: connection to server at "db", port 5432
         ("", False),
     ],
 )
-def test_which_failures_pass_by_themselves(trace, passes):
+def test_which_failures_are_transient(trace, passes):
     assert is_transient(f"Traceback (most recent call last):\n{trace}\n") is passes
 
 
 @pytest.fixture
 def failing(monkeypatch):
-    """Let dbt fail a number of times before it does what it is told."""
+    """Let dbt fail a number of times before it works."""
 
     def fail(times, error):
         def build(runs, *arguments, real=runner.build, **options):
@@ -57,25 +57,21 @@ def failing(monkeypatch):
     return fail
 
 
-def test_a_failure_that_passes_is_gone_with_the_last_attempt(failing, sway, run):
-    calls = failing(len(retry.WAITS_S), errors.AdminShutdown("going down."))
+@pytest.mark.parametrize(
+    ("error", "times", "attempts"),
+    [
+        (errors.AdminShutdown, len(retry.WAITS_S), len(retry.WAITS_S) + 1),
+        (errors.AdminShutdown, 99, len(retry.WAITS_S) + 1),
+        (errors.UndefinedTable, 99, 1),
+    ],
+)
+def test_transient_failures_are_retried_so_often(failing, sway, run, error, times, attempts):
+    calls = failing(times, error("going down."))
     outcome = run("--job", "daily")
-    assert outcome.exit_code == 0, outcome.stderr
-    assert len(calls) == len(retry.WAITS_S) + 1
-    assert outcome.stderr.count("going down. Trying daily again in ") == len(retry.WAITS_S)
-    statuses = [row["status"] for row in log(sway.conn)]
-    assert statuses == ["FAILED"] * len(retry.WAITS_S) + ["SUCCESS"]
-
-
-def test_a_failure_that_does_not_pass_ends_the_run_after_so_many_attempts(failing, sway, run):
-    calls = failing(99, errors.AdminShutdown("going down."))
-    outcome = run("--job", "daily")
-    assert (outcome.exit_code, outcome.summary["error"]) == (1, "going down.")
-    assert len(calls) == len(log(sway.conn)) == len(retry.WAITS_S) + 1
-    assert {row["status"] for row in log(sway.conn)} == {"FAILED"}
-
-
-def test_a_failure_that_lasts_is_not_tried_again(failing, sway, run):
-    calls = failing(99, errors.UndefinedTable("no such table"))
-    assert run("--job", "daily").exit_code == 1
-    assert len(calls) == len(log(sway.conn)) == 1
+    recovers = times < attempts
+    assert outcome.exit_code == (0 if recovers else 1), outcome.stderr
+    assert recovers or outcome.summary["error"] == "going down."
+    assert len(calls) == attempts
+    assert outcome.stderr.count("going down. Trying daily again in ") == attempts - 1
+    last = "SUCCESS" if recovers else "FAILED"
+    assert [row["status"] for row in log(sway.conn)] == ["FAILED"] * (attempts - 1) + [last]

@@ -1,4 +1,4 @@
-"""A server that crashes and comes back, or that vanishes behind a wire gone dead."""
+"""A server that crashes and restarts, or becomes unreachable without a word."""
 
 import os
 import shutil
@@ -37,7 +37,7 @@ def full_server(own_server):
 
 @pytest.fixture
 def app(full_server):
-    """The server, and its app seen over a connection that is sure to be alive."""
+    """The server, its app, and a function that opens a new connection."""
     server, sway = full_server
 
     def connected():
@@ -91,7 +91,7 @@ def test_a_server_that_stays_away_ends_the_run(app):
 
 @pytest.fixture
 def wire():
-    """A network of its own, behind a pair of virtual devices of which ours can be switched off."""
+    """A network namespace behind a veth pair, whose near end can be switched off."""
     if os.geteuid() != 0 or not shutil.which("ip"):
         pytest.skip("only root can lay a virtual wire, with iproute2")
     name, block = f"ch{os.getpid()}", f"10.213.{os.getpid() % 250}"
@@ -111,7 +111,7 @@ def wire():
 
 
 @pytest.mark.parametrize("comes_back", [True, False])
-def test_a_wire_gone_dead_hangs_no_run(comes_back, app, wire):
+def test_a_dead_network_hangs_no_run(comes_back, app, wire):
     server, sway, connected = app
     name, host, switch = wire
     with connected():
@@ -125,7 +125,7 @@ def test_a_wire_gone_dead_hangs_no_run(comes_back, app, wire):
         if comes_back:
             wait_until(lambda: "again in" in process.stderr.readline(), 120)
             switch("up")
-        # Nobody tells the process that its server is gone: it must come to that by itself.
+        # No packet says that the server is gone: the process must time out by itself.
         stdout, stderr = process.communicate(timeout=300)
     with connected() as conn:
         assert process.returncode == (0 if comes_back else 1), stdout + stderr

@@ -1,6 +1,6 @@
-"""Runs that a signal hits at a random moment of their length.
+"""Runs that get a signal at a random moment.
 
-The quick tests of tests/test_run_log.py send each of the signals at a moment of their choice.
+The quick tests in tests/test_run_log.py send signals at a chosen moment.
 """
 
 import os
@@ -22,7 +22,7 @@ TIMES_EACH = 10
 
 @pytest.fixture
 def strike(sway, database_url, cli):
-    """Send a signal at some share of an undisturbed run's length; assert what holds after it."""
+    """Send a signal at a fraction of an undisturbed run's length; assert what holds afterwards."""
     began = time.monotonic()
     succeed(database_url)
     length = time.monotonic() - began
@@ -46,7 +46,7 @@ def strike(sway, database_url, cli):
         if process.returncode == 0:
             assert statuses == {"SUCCESS"}, told
         elif number != signal.SIGKILL:
-            # Nothing catches the signal while Python still imports, or has only to end.
+            # While Python imports or exits, no handler is installed.
             assert process.returncode in (130, -number), told
             assert statuses <= {"FAILED" if process.returncode == 130 else "SUCCESS"}, told
             assert process.returncode == -number or "Error: Stopped." in stderr, told
@@ -85,5 +85,5 @@ def test_a_server_that_is_stopped_while_it_starts_ends_at_once(database_url):
         ) as process:
             time.sleep(rng.uniform(0.1, 3))
             process.terminate()
-            # Before it has handlers of its own a signal ends it as any process.
+            # Before its handlers are installed, the signal kills it.
             assert process.wait(10) in (0, -signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""Rows made to break a run, the SQL or the API: a run reads them and serves them."""
+"""Rows made to break a run, the SQL or the API."""
 
 import csv
 import io
@@ -17,7 +17,7 @@ MEGABYTE = 1_000_000
 
 
 def csv_rows(text):
-    before = csv.field_size_limit(100 * MEGABYTE)  # the whole process's
+    before = csv.field_size_limit(100 * MEGABYTE)  # a setting of the whole process
     try:
         return len(list(csv.reader(io.StringIO(text, newline="")))) - 1
     finally:
@@ -52,7 +52,7 @@ def served(database_url, source, wanted):
 )
 def test_made_up_rows_are_counted_and_served(source, run, database_url, seed, events):
     nullable(source, *TABLES)
-    # Its index on the name would refuse the longest ones, as the one on the user would.
+    # The indexes on the name and the user would refuse the longest ones.
     source.do("drop index event_logs_event_name_idx, event_logs_anonymous_user_id_idx")
     Hostile(seed).fill(source, events)
     before = source.conn.execute("select count(*) from event_logs").fetchone()

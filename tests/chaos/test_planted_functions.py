@@ -1,4 +1,4 @@
-"""Nothing that the app plants in its schemas runs with the rights of the jobs or the API."""
+"""No code that the app plants in its schema runs with the privileges of the jobs or the API."""
 
 from contextlib import suppress
 
@@ -20,7 +20,7 @@ PATHS += [*(f"{path}?format=csv" for path in PATHS[:3]), "/v1/runs", "/ready"]
 
 @pytest.fixture(scope="module")
 def mined(lasting_database, maintenance):
-    """The source in a `public` that belongs to the app, which has planted what it could."""
+    """The source in a `public` that belongs to the app, with everything planted."""
     maintenance.execute("select pg_advisory_lock(hashtext(%s))", [APP])
     with tables.connect(tables.url_of(lasting_database())) as conn:
         source = tables.App(conn)
@@ -44,7 +44,7 @@ def mined(lasting_database, maintenance):
 
 @pytest.fixture(scope="module")
 def writer(mined, run_on):
-    """The URL of the role that `init` made ready; the first run has created the tables."""
+    """The URL of the writer, after `init` and a first run."""
     dsn = mined.conn.info.dsn
     run_on(tables.url_of(dsn), "init", "--writer", WRITER, "--reader", READER, "--indexes")
     url = tables.url_of(dsn, user=WRITER)

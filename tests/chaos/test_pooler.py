@@ -23,7 +23,7 @@ DAILY_ROW = """(values (
     date '2026-11-22', 'dau', 'overall', 5.0::float8, null::jsonb, true, now()
 )) as row (day, metric_name, dimension_key, value, dimensions, is_final, computed_at)"""
 WITH_DAU = ("daily", "daily?format=csv", "summary")
-# What a session of the pooler keeps for its next user.
+# What a server connection would keep for the pooler's next client.
 LEFT_BEHIND = """
     select pid, state, query from pg_stat_activity
     where datname = current_database() and state like 'idle in transaction%'
@@ -49,7 +49,7 @@ def assert_all_is_well(source):
     assert source.conn.execute(TEMPORARY).fetchall() == []
 
 
-def test_a_run_through_a_pooler_is_a_run(lively, run, pooled, monkeypatch):
+def test_a_run_works_through_a_pooler(lively, run, pooled, monkeypatch):
     monkeypatch.setenv("DATABASE_URL", pooled())
     assert run().exit_code == 0
     assert run().exit_code == 0
@@ -90,7 +90,7 @@ def test_runs_and_the_api_share_a_small_pool(lively, database_url, pooled):
 
 @pytest.mark.chaos
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
-def test_every_setting_of_the_pooler_will_do(lively, pooled, settings):
+def test_a_run_works_with_every_setting_of_the_pooler(lively, pooled, settings):
     url = pooled(**settings)
     for _ in range(2):
         (done,) = at_once(url, jobs())
@@ -160,7 +160,7 @@ def test_a_run_stopped_behind_a_pooler_ends_at_once(lively, database_url, pooled
 
 
 @pytest.mark.chaos
-def test_a_pool_of_one_is_told_to_be_too_small(lively, pooled):
+def test_a_pool_of_one_is_an_error(lively, pooled):
     (done,) = at_once(pooled(default_pool_size=1, query_wait_timeout=5), jobs())
     assert done.exit_code == 1
     assert "query_wait_timeout" in done.stderr and "Traceback" not in done.stderr, done

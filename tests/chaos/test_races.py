@@ -1,4 +1,4 @@
-"""Several runs at once: one of each job goes ahead, the others say which, and nothing is torn."""
+"""Several runs at once: one per job goes ahead, and the others name it."""
 
 import threading
 from contextlib import ExitStack
@@ -16,7 +16,7 @@ WINDOW = Window(NOW.replace(tzinfo=UTC), 14)
 
 
 def together(count, work):
-    """Call `work(nth)` in `count` threads that begin at the same moment; return what failed."""
+    """Call `work(nth)` in `count` threads at the same moment; return the errors."""
 
     def one(nth):
         barrier.wait()
@@ -45,7 +45,7 @@ def test_first_runs_may_create_the_schema_and_the_log_together(source, database_
             assert source.conn.execute(count).fetchone() == (0,)
 
 
-def test_a_job_is_free_as_soon_as_its_run_has_ended(source, database_url):
+def test_a_job_is_free_when_its_run_has_ended(source, database_url):
     conninfo = parse_url(database_url)
     with connect(conninfo, autocommit=True) as conn:
         run_log.create(conn, "analytics")
@@ -56,7 +56,7 @@ def test_a_job_is_free_as_soon_as_its_run_has_ended(source, database_url):
     assert_nothing_is_left(source.conn)
 
 
-def test_whoever_is_refused_is_told_by_whom(source, database_url):
+def test_a_refused_run_names_the_lock_holder(source, database_url):
     conninfo, refusals = parse_url(database_url), []
     with connect(conninfo, autocommit=True) as conn:
         run_log.create(conn, "analytics")
@@ -76,7 +76,7 @@ def test_whoever_is_refused_is_told_by_whom(source, database_url):
 
 
 @pytest.mark.chaos
-def test_who_clears_up_after_the_dead_gets_in_nobodys_way(source, database_url):
+def test_failing_the_rows_of_dead_runs_blocks_no_other_run(source, database_url):
     conninfo = parse_url(database_url)
     dead = """
         insert into analytics.rollup_runs (job_name, status, window_start, window_end)

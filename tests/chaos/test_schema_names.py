@@ -29,14 +29,14 @@ def test_a_name_that_dbt_cannot_quote_is_refused_first(
 
 
 @pytest.mark.parametrize("name", ["a-b", "Ünï cødé", "select", "7", "a.b", "a;b", "$1", "n" * 63])
-def test_other_names_serve(monkeypatch, name):
+def test_other_names_work(monkeypatch, name):
     monkeypatch.setenv("ANALYTICS_SCHEMA", name)
     assert analytics_schema() == name
 
 
 @pytest.mark.chaos
 @pytest.mark.parametrize("name", ["a-b", "Ünï cødé", "select", "a.b", "a;b", "$1", "n" * 63])
-def test_a_run_serves_other_names(source, run, cli, monkeypatch, name):
+def test_a_run_works_with_other_names(source, run, cli, monkeypatch, name):
     source.event(NOW)
     monkeypatch.setenv("ANALYTICS_SCHEMA", name)
     assert run().summary["ok"]

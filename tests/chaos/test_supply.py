@@ -1,4 +1,4 @@
-"""What is installed beside us: all of it pinned, consistent, and free to be used."""
+"""Dependencies: pinned, consistent, and of permissive licences."""
 
 import re
 import subprocess
@@ -15,7 +15,7 @@ OWN = "analytics-rollups"
 PERMISSIVE = re.compile(
     r"\b(MIT|BSD|Apache|ISC|PSF|Python Software Foundation|Unlicense|ZPL)\b", re.I
 )
-# Of these the terms bind who changes them, not who uses them as they are.
+# Their terms apply to modified versions only.
 WEAK_COPYLEFT = {
     "certifi": "MPL-2.0",
     "pathspec": "MPL 2.0",
@@ -33,7 +33,7 @@ PINS = dict(
 
 
 def closure(name: str, extras: frozenset[str] = frozenset()) -> set[str]:
-    """The distributions that one needs on this machine, itself included."""
+    """A distribution and all that it depends on, on this machine."""
     todo, done = [(name, extras)], set()
     while todo:
         name, extras = todo.pop()

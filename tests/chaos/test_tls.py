@@ -1,4 +1,4 @@
-"""A server that only accepts TLS with a password, by itself and behind pgbouncer."""
+"""A server that requires TLS and a password, directly and behind pgbouncer."""
 
 import json
 import tempfile
@@ -115,7 +115,7 @@ def pooler(server, folder):
         ("sslmode=require", {"password": "wrong"}, "Check the user and the password"),
     ],
 )  # fmt: skip
-def test_what_is_refused_is_told(server, query, changes, advice):
+def test_a_refused_connection_is_explained(server, query, changes, advice):
     url = url_of(server, query.format(**server._asdict()), **changes)
     (done,) = at_once(url, jobs())
     assert done.exit_code == 1

@@ -1,4 +1,4 @@
-"""Runs that meet while events arrive and people read: nothing is torn, nothing is lost."""
+"""Overlapping runs while events arrive and people read: nothing is torn or lost."""
 
 import psycopg
 import pytest
@@ -97,7 +97,7 @@ def test_first_runs_of_every_job(lively, database_url):
 def test_plain_dbt_beside_the_first_run(lively, database_url, job):
     beside = [*DBT, "--select", job]
     with psycopg.connect(database_url) as blocker:
-        # All of them know that there is no table before one of them makes it.
+        # All of them see that there is no table before one creates it.
         blocker.execute("lock table event_logs")
         processes = [start(database_url, *command) for command in (jobs(job), beside, beside)]
         wait_until(lambda: lively.conn.execute(THREE_WAIT).fetchone()[0])

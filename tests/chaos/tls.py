@@ -1,4 +1,4 @@
-"""A PostgreSQL that lets in nobody without TLS and a password."""
+"""A PostgreSQL that requires TLS and a password."""
 
 import os
 import pwd
@@ -17,7 +17,7 @@ PASSWORD = "p@ss:w/rd%25 ü"
 
 
 class Guarded(NamedTuple):
-    """Where it listens, and the certificates: of who signed it, and of who did not."""
+    """The port, and two CA certificates: the one that signed the server's, and another."""
 
     port: int
     ca: Path
@@ -69,7 +69,7 @@ def guarded(folder: Path) -> Iterator[Guarded]:
 
 
 def run(*command: object) -> None:
-    # Its output goes nowhere: a server that inherits a pipe would keep it open.
+    # A server that inherits a pipe would keep it open.
     subprocess.run(
         [*map(str, command)], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )

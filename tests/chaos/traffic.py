@@ -1,4 +1,4 @@
-"""What goes on while runs race: events that arrive, and readers that must never see half a run.
+"""Traffic while runs race: events that arrive, and readers that must never see half a run.
 
 The writer adds and deletes an opening and a submission in one transaction. So the two are equally
 many on every day, in the events and in whatever was computed from them at one moment.

@@ -1,8 +1,7 @@
 -- What two rows of a day tell about the same users or events is the same.
 with rollups as (
 
-    select * from {{ ref('daily_metric_rollups') }}
-    where {{ is_rewritable('day') }}
+    select * from {{ latest_rows(ref('daily_metric_rollups')) }} as rollups
 
 ),
 

@@ -1,7 +1,10 @@
 -- The variants are those of the table: by now the source may have one more.
+-- The latest rows may be of an earlier run with a shorter window, if no experiment is in scope.
 with days as (
 
-    {{ window_spine() }}
+    {{ complete_days(ref('experiment_metric_rollups')) }}
+    intersect
+    select day from {{ latest_rows(ref('experiment_metric_rollups')) }} as latest
 
 ),
 
@@ -16,8 +19,7 @@ variants as (
     select distinct
         experiment_id,
         variant_id
-    from rollups
-    where {{ is_rewritable('day') }}
+    from {{ latest_rows(ref('experiment_metric_rollups')) }} as latest
 
 ),
 

@@ -1,8 +1,7 @@
 -- All four metrics of a day name one cohort, and a user who converted submitted a session.
 with rollups as (
 
-    select * from {{ ref('experiment_metric_rollups') }}
-    where {{ is_rewritable('day') }}
+    select * from {{ latest_rows(ref('experiment_metric_rollups')) }} as rollups
 
 ),
 

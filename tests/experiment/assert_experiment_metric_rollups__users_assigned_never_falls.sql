@@ -1,10 +1,8 @@
 -- It accumulates, so a later day of the same run has at least as many.
 with rollups as (
 
-    select * from {{ ref('experiment_metric_rollups') }}
-    where
-        metric_name = 'users_assigned'
-        and {{ is_rewritable('day') }}
+    select * from {{ latest_rows(ref('experiment_metric_rollups')) }} as rollups
+    where metric_name = 'users_assigned'
 
 ),
 

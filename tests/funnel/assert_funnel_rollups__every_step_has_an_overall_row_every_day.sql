@@ -1,7 +1,7 @@
 -- Days without events have one too: a run adds what is missing even where it may not rewrite.
 with days as (
 
-    {{ window_spine() }}
+    {{ complete_days(ref('funnel_rollups')) }}
 
 ),
 

@@ -2,8 +2,7 @@
 -- more than all events of the step. Users do not add up, as their variant may change in a day.
 with rollups as (
 
-    select * from {{ ref('funnel_rollups') }}
-    where {{ is_rewritable('day') }}
+    select * from {{ latest_rows(ref('funnel_rollups')) }} as rollups
 
 ),
 

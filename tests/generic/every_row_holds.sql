@@ -1,7 +1,8 @@
 {#-
     Every row holds each of the claims, which are SQL conditions by name. One test for all of
     them reads the table once and says which claim a row breaks. A condition that is null is
-    broken. Days that the run may not rewrite are left out.
+    broken. Rows of earlier runs are left out: another system may have
+    written them.
 -#}
 {% test every_row_holds(model, claims) %}
 
@@ -15,8 +16,7 @@ with checked as (
             case when ({{ condition }}) is not true then '{{ name }}' end
             {%- endfor %}
         ) as broken_claims
-    from {{ model }}
-    where {{ is_rewritable('day') }}
+    from {{ latest_rows(model) }} as rollups
 
 )
 

@@ -9,9 +9,7 @@ select
     count(*) as row_count
 from {{ model }}
 {%- if day is not none %}
-where
-    {{ day }} >= '{{ window_start().date() }}'
-    and {{ day }} < '{{ window_end().date() }}'
+where {{ is_in_days(day) }}
 {%- endif %}
 group by {{ columns | join(', ') }}
 having

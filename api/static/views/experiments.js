@@ -3,8 +3,8 @@
 import * as api from "../api.js";
 import { color, lineChart } from "../chart.js";
 import { el, fill, name } from "../dom.js";
-import { figure, partly } from "../figure.js";
-import { compact, count, date, decimal, percent, plural, tick } from "../format.js";
+import { figure, partly, pending } from "../figure.js";
+import { count, date, decimal, percent, plural, tick } from "../format.js";
 import { MOST, first, reason, sum, unique } from "../numbers.js";
 import { hashWith } from "../state.js";
 import { message, noExperiments, nothingInWindow, noRunYet } from "../states.js";
@@ -12,10 +12,7 @@ import { variantsCard } from "./variants.js";
 
 const SIZE = { label: "cohort", number: true, write: count };
 
-/**
- * Variants differ in size, so each metric is drawn per user: `k` of the day's cohort. Only the
- * assigned users are drawn as they are, with their share of all in the table.
- */
+/** Variants differ in size, so each metric is drawn per user: `k` of the day's cohort, or of all assigned users. */
 const METRICS = [
   { metric: "logging_rate_24h_by_variant", title: "24-hour logging rate", horizon: 1, write: percent, tick,
     k: (point) => point.dimensions?.converted_users, count: { label: "converted_users", title: "Users who submit" },
@@ -27,9 +24,10 @@ const METRICS = [
   { metric: "sessions_submitted_d7", title: "Sessions in seven days, per user", label: "sessions_d7_per_user", horizon: 7, write: decimal,
     tick: decimal, k: (point) => point.value, count: { label: "sessions_submitted_d7", title: "Sessions" },
     help: "Sessions that the day's new users in the variant submit within seven days, by user." },
-  { metric: "users_assigned", title: "Users assigned", horizon: 0, zero: false, write: count, tick: compact,
-    count: { label: "share_of_assigned", title: "Share of all", write: percent },
-    help: "Everyone assigned to the variant by the end of the day. The scale does not begin at zero." },
+  { metric: "users_assigned", title: "Share of assigned users", label: "share_of_assigned", horizon: 0, zero: false, write: percent, tick,
+    k: (point) => point.value, count: { label: "users_assigned", title: "Users assigned" },
+    help: "Users assigned to the variant by the end of the day, of those assigned to any. Their weights say what it should be. "
+      + "The scale does not begin at zero." },
 ];
 
 export const load = (state, options) => api.experiments({ window_days: state.window }, options);
@@ -123,9 +121,12 @@ export function colored(variants) {
 const label = ({ variant_id: id, variant_name: called }) => (called && called !== id ? `${id} ${called}` : id);
 
 function card({ metric, title, label: called = metric, horizon, write, tick: ticks, k, count: extra, zero = true, help }, one, variants, days, find, data) {
-  const size = (point) => point?.dimensions?.cohort_size ?? null;
+  const cohort = (point) => point?.dimensions?.cohort_size ?? null;
+  const all = metric === "users_assigned"
+    && new Map(days.map((day) => [day, sum(variants.map((variant) => find(metric, variant.variant_id, day)?.value ?? 0))]));
+  const size = (point) => (all ? all.get(point?.day) : cohort(point));
   // An empty cohort has no rate; the API's 0 would look like one.
-  const shown = (point) => (k ? (size(point) ? k(point) / size(point) : null) : point?.value ?? null);
+  const shown = (point) => (size(point) ? k(point) / size(point) : null);
   const drawn = variants.slice(0, MOST.lines);
   const series = drawn.map((variant) => {
     const found = days.map((day) => find(metric, variant.variant_id, day));
@@ -137,13 +138,11 @@ function card({ metric, title, label: called = metric, horizon, write, tick: tic
   });
   const rows = () => days.flatMap((day) => {
     const found = variants.map((variant) => find(metric, variant.variant_id, day));
-    const all = sum(found.map((point) => point?.value ?? 0));
     return found.map((point, v) => [
-      day, variants[v].variant_id, shown(point), point ? (k ? k(point) : all && point.value / all) : null, size(point),
+      day, variants[v].variant_id, shown(point), point ? k(point) : null, cohort(point),
       point?.is_final === false ? reason(day, horizon, data.data_as_of, data.generated_at) : "final",
     ]);
   }).reverse();
-  const open = unique(series.flatMap((row) => row.reasons.filter(Boolean)));
   return figure({
     title,
     file: `${one.experiment_id}_${metric}_${days[0]}_${days[days.length - 1]}`,
@@ -155,10 +154,8 @@ function card({ metric, title, label: called = metric, horizon, write, tick: tic
     rows,
     key: drawn,
     note: [help, partly(drawn.length, variants.length, "variant", "the control first, then the largest"),
-      open.length ? el("span", { class: "pending" }, ` Dashed: ${dashed(open)}.`) : null],
+      pending(series.flatMap((row) => row.reasons), "Dashed")],
     summary: `${plural(variants.length, "variant")} over ${days.length} days.`,
     draw: (host) => lineChart(host, { days, series, format: write, tick: ticks, zero }),
   });
 }
-
-const dashed = (reasons) => (reasons.length > 2 ? `${reasons[0]}; … ${reasons[reasons.length - 1]}` : reasons.join("; "));

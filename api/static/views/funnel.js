@@ -4,7 +4,7 @@ import * as api from "../api.js";
 import { color, lineChart } from "../chart.js";
 import { el, name } from "../dom.js";
 import { cut, list, percent, plural, tick, weekday, words } from "../format.js";
-import { figure, partly } from "../figure.js";
+import { figure, partly, pending } from "../figure.js";
 import { MOST, first, reason, unique } from "../numbers.js";
 import { go } from "../state.js";
 import { message, noRunYet, nothingInWindow } from "../states.js";
@@ -118,7 +118,7 @@ function trend({ funnel, days, steps, groups, find, why, test }) {
     rows: () => days.map((one, i) => [one, ...lines.map((line) => line.value(one)), reasons[i] ?? "final"]).reverse(),
     note: [`Share of the users of “${cut(words(steps[0]), 60)}” of the same day.`,
       partly(drawn.length, lines.length, test ? "variant" : "step", test ? "the control first, then the largest" : "the last ones"),
-      reasons.some(Boolean) && el("span", { class: "pending" }, ` Dashed: ${unique(reasons.filter(Boolean)).join("; ")}.`)],
+      pending(reasons, "Dashed")],
     summary: `${plural(drawn.length, "line")} over ${days.length} days.`,
     draw: (host) => lineChart(host, { days, series, format: percent, tick }),
   });

@@ -1,4 +1,4 @@
-/** Before a token is given: the open summary, and the question for the token. */
+/** Without a token: the open summary, and the form for the token. */
 
 import * as api from "../api.js";
 import { el, name } from "../dom.js";

@@ -1,11 +1,11 @@
-/** What came in: events by name, how late they came, and how the runs went. */
+/** Events by name, ingestion lag and the latest runs. */
 
 import * as api from "../api.js";
 import { color, lineChart, stackedBars } from "../chart.js";
 import { el, name } from "../dom.js";
-import { card, figure } from "../figure.js";
+import { card, figure, pending } from "../figure.js";
 import { compact, count, percent, plural, seconds } from "../format.js";
-import { MOST, eventTotals, isFinal, reason, sum, unique } from "../numbers.js";
+import { MOST, eventTotals, isFinal, reason, sum } from "../numbers.js";
 import { noRunYet, nothingInWindow } from "../states.js";
 import { runsCard } from "./runs.js";
 
@@ -34,11 +34,6 @@ function common(data, metric) {
   const final = data.days.map((row) => isFinal(row.is_final, metric) && isFinal(row.is_final, "dau"));
   const reasons = days.map((day, i) => (final[i] ? null : reason(day, 0, data.data_as_of, data.generated_at)));
   return { days, final, reasons, file: `${days[0]}_${days[days.length - 1]}` };
-}
-
-function pending(reasons, word) {
-  const open = unique(reasons.filter(Boolean));
-  return open.length ? el("span", { class: "pending" }, `${word}: ${open.join("; ")}.`) : null;
 }
 
 function volume(data, { byName, byDay }) {
@@ -97,7 +92,7 @@ function lag(data) {
     columns: [{ label: "day" }, ...lines.map((line) => ({ label: line.metric, title: line.label, number: true, write: seconds })),
       { label: "state", title: "State" }],
     rows: () => days.map((day, i) => [day, ...lines.map((line) => line.values[i]), reasons[i] ?? "final"]).reverse(),
-    note: ["From when an event happened to when it was received. ", pending(reasons, "Dashed")],
+    note: ["From when an event happened to when it was received.", pending(reasons, "Dashed")],
     summary: `Median and 95th percentile over ${days.length} days.`,
     draw: (host) => lineChart(host, { days, series: lines, format: seconds }),
   });

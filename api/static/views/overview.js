@@ -82,7 +82,7 @@ function card(metric, data, state) {
 const total = (how, metric, rows) =>
   how.total(rows.map((row) => row.metrics[metric]), rows.map((row) => row.metrics.new_users ?? 0));
 
-/** Final days only, each against the day one window earlier, so that like is held against like. */
+/** Compares final days only, each with the day one window earlier. */
 function change(how, metric, value, ready, before, window) {
   const earlier = new Map(before.map((row) => [row.day, row]));
   const rows = ready.map((row) => earlier.get(addDays(row.day, -window)));

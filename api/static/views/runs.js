@@ -1,4 +1,4 @@
-/** The latest runs: what they wrote, what they left out, and what went wrong. */
+/** The latest runs: rows written, events ignored and errors. */
 
 import { el, name } from "../dom.js";
 import { card } from "../figure.js";

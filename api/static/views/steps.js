@@ -31,7 +31,7 @@ export function stepsCard({ title, file, day, steps, groups, find, why }) {
     const { users, before, first, events, each } = row(i, group);
     return [step, ...(compared ? [group.variant] : []), users, before, first, events, each];
   }));
-  // Between variants the shares compare, and the counts do not.
+  // Variants differ in size: shares can be compared, counts cannot.
   const [number, share] = compared ? ["span", "b"] : ["b", "span"];
   const bars = el("ol", { class: why ? "steps unfinished" : "steps" }, places.map((i, at) => el("li", {},
     el("h4", {}, name(words(steps[i]))),

@@ -1,4 +1,4 @@
-"""A server for clients that mean no good, which is looked over when they are through."""
+"""A server for malicious clients, checked after each of them."""
 
 import json
 from dataclasses import dataclass
@@ -6,7 +6,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from api_helpers import serving, url_of
+from api_helpers import serving
+from tables import url_of
 from wire import TOKEN, Answer, answers, get
 
 ORIGIN = "https://dash.example.com"
@@ -15,7 +16,7 @@ MEMORY_MB = 400  # 90 before the first request
 
 @dataclass
 class Hostile:
-    """A running server: its process, its port, its log and how far that has been looked at."""
+    """A running server: its process, port, log, and how far the log has been checked."""
 
     process: psutil.Process
     port: int
@@ -34,7 +35,7 @@ class Hostile:
         assert (answer.status, answer.json["no_data"]) == (200, True)
 
     def look_over(self) -> None:
-        """Assert that nothing has died, grown, or told what is not to be told."""
+        """Assert that memory has not grown, and that the log has no token, error or traceback."""
         assert self.process.memory_info().rss < MEMORY_MB * 2**20
         with self.log.open("rb") as file:
             file.seek(self.log_read)
@@ -61,7 +62,7 @@ def hostile_server(api_conninfo):
 
 @pytest.fixture
 def hostile(hostile_server):
-    """The one server that all these clients meet, examined after each of them."""
+    """One server for all these tests, checked after each."""
     yield hostile_server
     hostile_server.still_serves()
     hostile_server.look_over()

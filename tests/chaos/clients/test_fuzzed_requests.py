@@ -1,4 +1,4 @@
-"""Requests that a machine makes up, valid in part: most bytes are where they belong."""
+"""Random requests that are mostly valid."""
 
 from random import Random
 from urllib.parse import quote
@@ -30,7 +30,7 @@ TEXTS = [
 
 
 def noise(rng: Random, most: int = 40) -> str:
-    """Characters of every kind, encoded as a query holds them, or half of the time not at all."""
+    """Random characters of every kind, percent-encoded, one time in ten twice."""
     kinds = ((0, 0x20), (0x20, 0x7F), (0x80, 0x100), (0x2000, 0x2100), (0x1F300, 0x1F600))
     text = "".join(chr(rng.randrange(*rng.choice(kinds))) for _ in range(rng.randrange(most)))
     encoded = quote(text, safe="")
@@ -85,19 +85,19 @@ def bombard(hostile, seed: int, number: int, has_token: bool) -> set[int]:
 
 
 @pytest.mark.parametrize("has_token", [True, False], ids=["with the token", "without"])
-def test_whatever_is_asked_is_answered_well(hostile, has_token):
+def test_random_requests_get_valid_responses(hostile, has_token):
     assert {200, 400, 404, 405} <= bombard(hostile, 1, FEW, has_token)
 
 
 @pytest.mark.chaos
 @pytest.mark.parametrize("has_token", [True, False], ids=["with the token", "without"])
 @pytest.mark.parametrize("seed", range(2, 6))
-def test_whatever_is_asked_ever_so_often(hostile, seed, has_token):
+def test_many_random_requests_get_valid_responses(hostile, seed, has_token):
     assert {200, 400, 404, 405} <= bombard(hostile, seed, MANY, has_token)
 
 
 @pytest.mark.chaos
-def test_noise_is_no_request(hostile):
+def test_random_bytes_are_no_request(hostile):
     rng = Random(7)
     for _ in range(2000):
         hostile.send(rng.randbytes(rng.randrange(1, 3000)))

@@ -1,4 +1,4 @@
-"""Requests that two servers might read differently, or that no server should read."""
+"""Requests that two servers may read differently, or that no server should accept."""
 
 import pytest
 from wire import PROTECTED, TOKEN

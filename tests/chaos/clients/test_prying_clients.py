@@ -1,4 +1,4 @@
-"""Clients after what is not theirs: files, other tables, the token, another site's answers."""
+"""Clients that try to reach files, other tables, the token or another origin's responses."""
 
 import hmac
 import random
@@ -41,7 +41,7 @@ PARAMETERS = ["window_days", "from", "to", "experiment_id", "funnel_name", "form
 
 
 @pytest.mark.parametrize("up", UP)
-def test_no_way_leads_out_of_the_static_files(hostile, up):
+def test_no_path_leads_out_of_the_static_files(hostile, up):
     for slash in SLASH:
         for depth in (1, 2, 6):
             for file in SECRET_FILES:

@@ -1,4 +1,4 @@
-"""Clients that trickle, hang or take nothing, in number; others must not notice them."""
+"""Many clients that trickle, hang or do not read; others must not notice them."""
 
 from contextlib import ExitStack
 
@@ -24,7 +24,7 @@ TRICKS = {
 
 @pytest.fixture
 def crowd(hostile):
-    """Open connections that each send some bytes and stay."""
+    """Open many connections that send some bytes and stay open."""
     with ExitStack() as stack:
 
         def come(number, blob):

@@ -1,4 +1,4 @@
-"""The command line in processes of its own, and what must hold when all of them have ended."""
+"""The command line in other processes, and what must hold when all of them have ended."""
 
 import os
 import re
@@ -76,13 +76,13 @@ def jobs(*names: str, as_of: object = NOW, window_days: int = 14) -> list[str]:
 
 
 def at_once(url: str, *commands: list[str]) -> list[Ended]:
-    """Start a process for each command, none waiting for another; return how they ended."""
+    """Start a process for each command, all at once; return how they ended."""
     return [end(process) for process in [start(url, *command) for command in commands]]
 
 
 @contextmanager
 def stuck(direct: str, url: str, *arguments: object) -> Iterator[subprocess.Popen]:
-    """Start a run that waits for the events until this block ends; yield it when it does."""
+    """Start a run whose queries of the events block until the end; yield it when one does."""
     waiting = (
         "select count(*) from pg_locks where relation = 'event_logs'::regclass and not granted"
     )
@@ -99,18 +99,18 @@ def stuck(direct: str, url: str, *arguments: object) -> Iterator[subprocess.Pope
 
 
 def wait_until(found: Callable[[], Any], seconds: float = 60) -> Any:
-    """Ask again and again until there is an answer; return it."""
+    """Poll until there is an answer; return it."""
     patience = time.monotonic() + seconds
     while time.monotonic() < patience:
         if answer := found():
             return answer
         time.sleep(0.02)
-    raise AssertionError("waited in vain")
+    raise AssertionError("timed out")
 
 
 def assert_nothing_is_left(conn: psycopg.Connection) -> None:
     """No lock, no open transaction, no row RUNNING, and no job that ran twice at a time."""
-    # A server takes a moment to notice that a client has gone.
+    # A server needs a moment to notice that a client is gone.
     wait_until(lambda: not conn.execute(LEFT_OVER).fetchall(), 10)
     running = "select * from analytics.rollup_runs where status = 'RUNNING' or finished_at is null"
     assert conn.execute(running).fetchall() == []
@@ -118,7 +118,7 @@ def assert_nothing_is_left(conn: psycopg.Connection) -> None:
 
 
 def assert_log_tells(conn: psycopg.Connection, runs: list[Ended]) -> None:
-    """Who won is in the log as SUCCESS; who lost is not in it, and names a winner."""
+    """Winners are in the log as SUCCESS; losers are not in it, and name a winner."""
     winners = {run.pid for run in runs if run.exit_code == 0}
     query = "select distinct holder, status from analytics.rollup_runs where holder is not null"
     logged = {(int(holder.split()[1]), status) for holder, status in conn.execute(query)}

@@ -1,4 +1,4 @@
-"""The README and other documents say what is so: settings, endpoints, commands, output."""
+"""Settings, endpoints, output, places and links in the documents are those of the project."""
 
 import re
 from datetime import UTC, datetime
@@ -13,23 +13,45 @@ from api.settings import Settings
 from dbt_project import ROOT, demo
 
 README = documents.read("README.md")
+PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]
 CODE = ("cli.py", "dbt_project/*.py", "api/*.py", "models/**/*.yml", "profiles.yml.example")
 
 
-def names(cells):
-    """What stands in a column of a table; a cell may hold several names."""
-    return [name for cell in cells for name in cell.split(", ")]
+def anchors(page):
+    """The headings of a page as GitHub names them in URLs."""
+    texts = (heading.lower() for heading in documents.read(page).headings)
+    return {re.sub(r"[^\w\- ]", "", text).replace(" ", "-") for text in texts}
 
 
-def test_every_setting_that_is_read_is_in_the_table():
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_resolve(page):
+    dead = []
+    for link in documents.read(page).links:
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path) if path else page
+        if re.match("[a-z]+:", link):
+            assert link.startswith(("https://", "http://127.0.0.1")), link
+        elif not target.exists() or (anchor and anchor not in anchors(target)):
+            dead.append(link)
+    assert dead == []
+
+
+def test_places_named_in_contributing_exist():
+    for what, files, functions in documents.read("CONTRIBUTING.md").table("Where to find it"):
+        text = "".join((ROOT / file).read_text() for file in re.findall(r"[\w/]+\.\w+", files))
+        for name in re.findall(r"[\w.]+", functions):
+            assert re.search(rf"(def|macro|class) {name}\(|^{name} as \(", text, re.M), (what, name)
+
+
+def test_settings_table_lists_every_variable():
     text = "\n".join(path.read_text() for glob in CODE for path in ROOT.glob(glob))
     read = re.findall(r"""(?:environ(?:\.get)?[(\[]|environ,\s*|env_var\()["']([A-Z_]+)""", text)
     ours = {name for name in read if not name.startswith("PG")}  # those are libpq's
-    told = [name for name, *_ in README.table("Settings")]
-    assert len(ours) > 10 and sorted(told) == sorted(ours)
+    documented = [name for name, *_ in README.table("Settings")]
+    assert len(ours) > 10 and sorted(documented) == sorted(ours)
 
 
-def test_defaults_are_those_of_the_settings():
+def test_settings_table_has_the_defaults():
     defaults = {name: default for name, _, default in README.table("Settings")}
     settings = Settings("")
     assert defaults["API_THREADS"] == f"{settings.pool_size}"
@@ -44,44 +66,44 @@ def test_defaults_are_those_of_the_settings():
 @pytest.mark.parametrize(
     ("document", "heading"), [("README.md", "API"), ("docs/api.md", "Endpoints")]
 )
-def test_every_endpoint_is_in_the_table(document, heading):
+def test_tables_list_every_endpoint(document, heading):
     rules = {rule.rule for rule in create_app(Settings("host=/nowhere")).url_map.iter_rules()}
     rules = {rule for rule in rules if "<" not in rule}
-    told = set(names(row[0] for row in documents.read(document).table(heading)))
-    assert told - {"/"} == rules - {"/"}
+    paths = {path for row in documents.read(document).table(heading) for path in row[0].split(", ")}
+    assert paths - {"/"} == rules - {"/"}
 
 
-def test_the_endpoints_that_want_a_token_are_told():
+def test_endpoints_that_require_a_token_are_marked():
     client = create_app(Settings("host=/nowhere", token="t", pool_timeout_s=0.1)).test_client()
-    for cell, token, _ in README.table("API"):
-        for path in names([cell]):
+    for paths, token, _ in README.table("API"):
+        for path in paths.split(", "):
             assert (client.get(path).status_code == 401) == (token == "yes"), path
 
 
-def alike(line):
-    """A line of output without what differs from run to run."""
+def normalized(line):
+    """A line of output without numbers, token and spacing."""
     line = re.sub(r"DASHBOARD_TOKEN=\S+ \S+", "DASHBOARD_TOKEN=t python", line)
     line = re.sub(r"[\d,]*\.?\d+\*?", "#", line)
     return " ".join(line.split())
 
 
-def test_the_output_of_the_demo_is_real_and_comes_once(database_url, cli, monkeypatch):
+def test_demo_prints_what_the_readme_shows(database_url, cli, monkeypatch):
     monkeypatch.setattr(demo, "fill", partial(demo.fill, users=60, days=20))
     outcome = cli("demo")
     assert outcome.exit_code == 0, outcome.stderr
     assert re.search(rf"^{datetime.now(UTC).date()} ", outcome.stdout, re.M)
-    printed = {alike(line) for line in (outcome.stderr + outcome.stdout).splitlines()}
+    printed = {normalized(line) for line in (outcome.stderr + outcome.stdout).splitlines()}
     shown = next(block.text for block in README.blocks if "$ make demo" in block.text).splitlines()
     assert shown[:2] == ["$ make demo", ".venv/bin/python cli.py demo"]
     assert len(shown) > 20
     for line in shown[2:]:
-        assert line == "…" or alike(line) in printed, line
+        assert line == "…" or normalized(line) in printed, line
     again = cli("demo")
     assert (again.exit_code, again.stdout) == (1, "")
     assert "the source tables exist already" in again.stderr
 
 
-def test_every_query_for_operators_runs(source, run):
+def test_sql_for_operators_runs(source, run):
     source.event(tables.NOW)
     assert run("--window-days", 1).exit_code == 0
     source.do("set search_path to public, analytics")

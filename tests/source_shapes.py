@@ -1,4 +1,4 @@
-"""The source's tables as other backends than Prisma's defaults make them."""
+"""Source tables with other types and constraints than Prisma's defaults."""
 
 import psycopg
 from tables import App

@@ -1,0 +1,92 @@
+{#-
+    Runs once, after the models. Counts the events of the window that are not valid, by rule, and
+    says where the events are if the window has none. The command line reads the JSON; plain dbt
+    shows the sentences and writes the run log.
+
+    An event is in the window if it was received or occurred in it. If the source drops events
+    after 180 days, invalid ones are few, and the index on occurred_at finds them; received_at
+    needs no index.
+-#}
+{% macro report_run(results) -%}
+    {%- if execute and flags.WHICH in ('build', 'run') -%}
+        {%- set ignored = {} -%}
+        {%- for rule, count in run_query(ignored_events()).rows[0].dict().items() -%}
+            {%- do ignored.update({rule: count | int}) -%}
+            {%- if count -%}
+                {%- do log('Ignored ' ~ (count | int) ~ ' events: ' ~ rule | replace('_', ' '),
+                    info=true) -%}
+            {%- endif -%}
+        {%- endfor -%}
+        {%- set note = empty_window() -%}
+        {%- if note -%}
+            {%- do log(note, info=true) -%}
+        {%- endif -%}
+        {%- do log('run: ' ~ tojson({'ignored': ignored, 'note': note})) -%}
+        {%- if var('log_run') -%}
+            {{ log_runs(results, ignored) }}
+        {%- endif -%}
+    {%- endif -%}
+{%- endmacro %}
+
+{#- Where the source's events are, and how to reach them, if the window has none; else none. -#}
+{% macro empty_window() -%}
+    {%- set logs = source('app', 'event_logs') -%}
+    {%- set found = run_query(
+        'select occurred_at from ' ~ logs ~ ' where occurred_at >= ' ~ utc_literal(window_start())
+        ~ ' and occurred_at < ' ~ utc_literal([window_end(), valid_until()] | min) ~ ' limit 1') -%}
+    {%- if found.rows -%}
+        {{ return(none) }}
+    {%- endif -%}
+    {%- set span = run_query(
+        'select cast(cast(min(occurred_at) as date) as text) as first_day,'
+        ~ ' cast(cast(max(occurred_at) as date) as text) as last_day from ' ~ logs
+        ~ " where occurred_at >= '1970-01-01' and occurred_at < '9999-01-01'").rows[0].dict() -%}
+    {%- if not span['first_day'] -%}
+        {{ return('The event log is empty.') }}
+    {%- endif -%}
+    {%- set today = run_started_at.date() | string -%}
+    {%- set earliest = (run_started_at.date() - modules.datetime.timedelta(days=179)) | string -%}
+    {%- set text = 'The window has no events. The log has some, from ' ~ span['first_day'] ~ ' to '
+        ~ span['last_day'] ~ '. ' -%}
+    {%- if span['first_day'] > today -%}
+        {{ return(text ~ 'They are in the future: check the clocks.') }}
+    {%- elif span['last_day'] >= earliest -%}
+        {{ return(text ~ '--from ' ~ [span['first_day'], earliest] | max ~ ' reaches them.') }}
+    {%- endif -%}
+    {{ return(text ~ '--as-of ' ~ span['last_day']
+        ~ ' --window-days 180 reaches the last of them.') }}
+{%- endmacro %}
+
+{% macro ignored_events() -%}
+    with events as (
+
+        select
+            occurred_at > {{ utc_literal(valid_until()) }} as is_future,
+            occurred_at < {{ utc_literal(valid_from()) }} as is_expired
+        from {{ source('app', 'event_logs') }}
+        where
+            (
+                occurred_at > {{ utc_literal(valid_until()) }}
+                or occurred_at < {{ utc_literal(valid_from()) }}
+                or occurred_at is null
+            )
+            and (
+                {{ is_in_window('occurred_at') }}
+                or {{ is_in_window('received_at') }}
+            )
+
+    )
+
+    select
+        count(*) filter (where is_future) as in_the_future,
+        count(*) filter (where is_expired) as older_than_180_days,
+        count(*) filter (where is_future is null) as without_a_time
+    from events
+{%- endmacro %}
+
+{% macro is_in_window(instant) -%}
+    (
+        {{ instant }} >= {{ utc_literal(window_start()) }}
+        and {{ instant }} < {{ utc_literal(window_end()) }}
+    )
+{%- endmacro %}

@@ -1,0 +1,114 @@
+{#-
+    What a run may not change in a rollup, as one row; the window strategy obeys it. It uses
+    nothing of dbt, so that `--allow-purged` can ask the same question before a run.
+
+    A source is purged if its valid events begin in the window while the rollup knows of earlier
+    ones. Then a user whose past is gone looks new, and half a day looks like a day, so final rows
+    stay. `kept_since` in the run log remembers where the events began, because one old event that
+    arrives late would move the beginning back.
+
+    An older run is one as of an earlier time than a run whose rows are in place.
+-#}
+{% macro run_limits(
+    event_logs, rollup, run_log, job, shows_events, as_of, valid_from, valid_until,
+    first_day, last_day
+) -%}
+    with source as (
+
+        select cast(min(occurred_at) as timestamptz) as begins
+        from {{ event_logs }}
+        where occurred_at >= {{ valid_from }} and occurred_at <= {{ valid_until }}
+
+    ),
+
+    earlier_runs as (
+
+        select
+            max(kept_since) as kept_since,
+            max(as_of) filter (
+                where
+                    (status = 'SUCCESS' or rows_written > 0)
+                    -- An earlier version took times in the future.
+                    and as_of <= clock_timestamp() + interval '5 minutes'
+            ) as newest
+        from {{ run_log }}
+        where job_name = '{{ job }}'
+
+    ),
+
+    known as (
+
+        select
+            source.begins,
+            greatest(source.begins, earlier_runs.kept_since) as kept_since,
+            earlier_runs.newest
+        from source
+        cross join earlier_runs
+
+    ),
+
+    judged as (
+
+        select
+            *,
+            coalesce(cast(kept_since as date) >= '{{ first_day }}', true)
+            and exists (
+                select 1
+                from {{ rollup }}
+                where
+                    day < coalesce(cast(kept_since as date), 'infinity')
+                    and {{ shows_events }}
+            ) as is_purged
+        from known
+
+    ),
+
+    limits as (
+
+        select
+            is_purged,
+            coalesce(newest > {{ as_of }}, false) as is_older,
+            newest,
+            case
+                when begins is null then 'infinity'
+                when is_purged then kept_since
+                else begins
+            end as kept_since
+        from judged
+
+    ),
+
+    kept as (
+
+        select
+            count(*) as row_count,
+            count(distinct day) as day_count,
+            min(day) as first_day,
+            max(day) as last_day
+        from {{ rollup }}
+        cross join limits
+        where
+            day between '{{ first_day }}' and '{{ last_day }}'
+            and (
+                day < cast(limits.kept_since as date)
+                or (limits.is_purged and is_final)
+            )
+
+    )
+
+    select
+        limits.is_purged,
+        limits.is_older,
+        to_char(limits.newest, 'YYYY-MM-DD HH24:MI:SS') as newest,
+        cast(cast(limits.kept_since as date) as text) as kept_from_day,
+        case when limits.is_purged and isfinite(limits.kept_since)
+            then to_char(limits.kept_since, 'YYYY-MM-DD HH24:MI:SS.US+00') end as kept_since,
+        cast({{ as_of }} as date)
+        - cast(nullif(limits.kept_since, 'infinity') as date) + 1 as days_kept,
+        kept.row_count as rows_kept,
+        kept.day_count as days_left,
+        cast(kept.first_day as text) as first_left,
+        cast(kept.last_day as text) as last_left
+    from limits
+    cross join kept
+{%- endmacro %}
