@@ -10,6 +10,7 @@ import tarfile
 import zipfile
 from datetime import UTC, datetime
 from functools import partial
+from types import SimpleNamespace
 
 import psycopg
 import pytest
@@ -306,17 +307,21 @@ def test_an_apps_database_is_loaded_into_only_when_asked(db, cli, database_url):
     assert rows(db, "anonymous_user_id") == [("zoë",)]
 
 
-@pytest.mark.parametrize("embedded", [True, False])
-def test_a_database_is_named(db, tmp_path, monkeypatch, embedded):
-    (tmp_path / "home/postgres").mkdir(parents=True)
-    port = db.info.port + (not embedded)
-    pid_file = f"1\n/data\n2\n{port}\n{db.info.host}\n"
-    (tmp_path / "home/postgres/postmaster.pid").write_text(pid_file)
+@pytest.mark.parametrize(
+    ("host", "place"),
+    [
+        ("{home}/postgres", "of the embedded PostgreSQL in home"),
+        ("{home}/../link", "of the embedded PostgreSQL in home"),
+        ("/run/pg", "at /run/pg:5432"),
+        ("example.com", "at example.com:5432"),
+    ],
+)
+def test_a_database_is_named(tmp_path, monkeypatch, host, place):
+    (tmp_path / "link").symlink_to(tmp_path / "home/postgres")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ROLLUP_HOME", "home")
-    server = f"at {db.info.host}:{db.info.port}"
-    place = "of the embedded PostgreSQL in home" if embedded else server
-    assert database_name(db) == f"database {db.info.dbname} {place}"
+    info = SimpleNamespace(host=host.format(home=tmp_path / "home"), port=5432, dbname="app")
+    assert database_name(SimpleNamespace(info=info)) == f"database app {place}"
 
 
 def test_an_export_of_event_logs_comes_back_as_it_was(db, file):
