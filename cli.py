@@ -209,19 +209,21 @@ def dbt(arguments):
 @cli.command()
 def demo():
     """Fill an empty database with a made-up app and run every job on it."""
-    from dbt_project.demo import fill
+    from dbt_project.demo import fill, found
 
     window = Window(datetime.now(UTC), 45)
     with failures(), database(with_dbt=True) as conninfo:
         with closing(connect(conninfo)) as conn, report.counted("Making events") as advance:
-            fill(conn, source_schema(), window.as_of, progress=advance)
+            name, known = database_name(conn), found(conn, source_schema())
+            if not known:
+                fill(conn, source_schema(), window.as_of, progress=advance)
         signals.defer()
         runs = runner.run_jobs(conninfo, window, JOBS)
         with closing(connect(conninfo)) as conn:
             latest = report.latest_days(conn, analytics_schema())
-    echo(f"{latest}\n\n{report.summary_text(window, runs)}")
+    echo("\n\n".join(filter(None, [latest, report.summary_text(window, runs), known])))
     token, python = secrets.token_urlsafe(12), os.path.relpath(sys.executable)
-    click.echo(f"\nTo serve these numbers: DASHBOARD_TOKEN={token} {python} cli.py serve")
+    echo(f"\nTo serve these numbers, in {name}: DASHBOARD_TOKEN={token} {python} cli.py serve")
     sys.exit(0 if all(run.ok for run in runs) else FAILED)
 
 
@@ -231,24 +233,28 @@ def demo():
 def load(file, into_app):
     """Load the events of FILE, or of standard input if it is -: all of them, or none.
 
-    FILE is CSV (with commas, semicolons, tabs or |), NDJSON or a JSON array, in UTF-8, or with a
-    byte order mark in UTF-16, and may be packed by gzip, bzip2 or xz.
+    FILE is CSV (with commas, semicolons, tabs or |), NDJSON or a JSON array, in UTF-8 or UTF-16,
+    and may be compressed by gzip, bzip2 or xz. docs/load.md has the details.
 
     Columns: user (or anonymous_user_id, user_id), event (or event_name), occurred_at (or time,
     timestamp); and where you have them received_at, experiment_map, id, session_id, platform,
     app_version, properties, event_id, install_id, sent_at, context, assignments,
-    assignment_version, schema_version. A line without an id is a new event, unless the very same
-    file was loaded before.
+    assignment_version, schema_version. Events without an id are new, unless the same file, or
+    its beginning, was loaded before.
     """
     from dbt_project.load import check_target, load
 
-    with failures(), database() as conninfo, closing(connect(conninfo)) as conn:
+    stopped = "Stopped; no event was loaded."
+    with failures(stopped=stopped), database() as conninfo, closing(connect(conninfo)) as conn:
         check_target(conn, into_app)
         with report.counted("Loading") as advance:
             loaded = load(conn, source_schema(), file, progress=advance)
-    click.echo(
-        f"Loaded {loaded.events:,} events of {loaded.users:,} users,"
-        f" {iso(loaded.first_at)} to {iso(loaded.last_at)}."
+        name = database_name(conn)
+    for note in loaded.notes:
+        echo(note, err=True)
+    echo(
+        f"Loaded {loaded.events:,} events of {loaded.users:,} users, {iso(loaded.first_at)} to"
+        f" {iso(loaded.last_at)}, into {name}."
     )
 
 

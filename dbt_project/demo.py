@@ -8,8 +8,12 @@ from random import Random
 
 import psycopg
 from psycopg import sql
+from psycopg.rows import tuple_row
 
 from dbt_project import source
+from dbt_project.database import database_name, is_embedded, only_row
+from dbt_project.home import folder
+from dbt_project.messages import Failure
 
 DAY = timedelta(days=1)
 WEEKDAYS = (1.3, 1.1, 1.05, 1.0, 0.85, 0.65, 0.75)  # Monday first: good resolutions, then rest
@@ -138,6 +142,26 @@ def experiment_rows(anchor: datetime) -> tuple[list[tuple], list[tuple]]:
     return tests, arms
 
 
+def found(conn: psycopg.Connection, schema: str) -> str:
+    """Return a sentence if `event_logs` holds the demo's events and no others, else ""."""
+    if "event_logs" not in source.existing_source_tables(conn, schema):
+        return ""
+    query = """
+        select count(*), min(received_at), max(received_at) from {0}
+        where not exists (select from {0} where cast(id as text) !~ '^evt_(user|clock)_')
+    """
+    with conn.transaction(), conn.cursor(row_factory=tuple_row) as cursor:
+        events = sql.SQL(query).format(sql.Identifier(schema, "event_logs"))
+        count, first, last = only_row(cursor, events)
+    again = f"delete {folder()}" if is_embedded(conn) else "name an empty database"
+    if not count:
+        return ""
+    return (
+        f"The made-up app was there already, with {count:,} events received from {first:%Y-%m-%d}"
+        f" to {last:%Y-%m-%d}. To begin again, stop `serve`, {again} and repeat."
+    )
+
+
 def fill(
     conn: psycopg.Connection,
     schema: str,
@@ -153,7 +177,7 @@ def fill(
     The `days` UTC days end with the day of `now` (an aware time); what is received after `now`
     is left out. All else depends on `users`, `days`, `seed` and that day alone.
     `progress(done, total)` counts events. Works in one transaction, the caller's if one is open.
-    Raises SourceNotEmpty, before it writes anything, when any source table exists.
+    Raises Failure, before it writes anything, when any source table exists.
     """
     if now.tzinfo is None:
         raise ValueError("now needs a time zone")
@@ -161,7 +185,11 @@ def fill(
     anchor = now.replace(hour=0, minute=0, second=0)
     with conn.transaction():
         if existing := source.existing_source_tables(conn, schema):
-            raise source.SourceNotEmpty(existing)
+            raise Failure(
+                f"the source tables exist already in {database_name(conn)}: {', '.join(existing)}."
+                " The demo needs an empty database: name one in DATABASE_URL, or leave that out"
+                " and set ROLLUP_HOME to a new folder."
+            )
         source.create_source_tables(conn, schema)
         events, assignments = simulate(Random(seed), anchor, users, days)
         events = [row for row in events if row[RECEIVED_AT] <= now]

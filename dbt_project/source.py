@@ -7,8 +7,6 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import tuple_row
 
-from dbt_project.messages import Failure
-
 TABLES = ("event_logs", "assignments", "experiments", "experiment_variants")
 EVENT_COLUMNS = (
     "id", "event_id", "anonymous_user_id", "session_id", "install_id", "platform", "app_version",
@@ -16,21 +14,6 @@ EVENT_COLUMNS = (
     "assignment_version", "assignments", "experiment_map", "schema_version",
 )  # fmt: skip
 DDL = Path(__file__).with_name("source.sql")
-
-
-class SourceNotEmpty(Failure):
-    """Source tables exist, and demo data must not be mixed with real data."""
-
-    def __init__(self, tables: Sequence[str]):
-        self.tables = list(tables)
-        super().__init__(f"the source tables exist already: {', '.join(self.tables)}")
-
-
-class SourceIncomplete(Failure):
-    """Some source tables exist and others do not."""
-
-    def __init__(self, missing: Sequence[str]):
-        super().__init__(f"the source lacks these tables: {', '.join(missing)}")
 
 
 def existing_source_tables(conn: psycopg.Connection, schema: str) -> list[str]:

@@ -17,7 +17,7 @@ ROLLUPS = {
 }
 # The folder of the tests that compare jobs. dbt adds such a test where all it reads is selected.
 ACROSS = "across"
-MAX_DAYS = 180
+DEFAULT_DAYS, MAX_DAYS = 14, 180
 
 
 def selection(jobs: tuple[str, ...]) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from tables import NOW
 from dbt_project import ROOT
 
 HELD = re.compile(
-    r"Error: Job (\w+) is already running: process (\d+) on \S+ since [\d-]{10} [\d:]{8} UTC\."
+    r"Error: Job (\w+) is already running: process (\d+) on \S+, database .+ since [\d-]{10} [\d:]{8} UTC\."
 )
 # Locks of this database, and sessions of it that do nothing but keep a transaction open.
 LEFT_OVER = """

@@ -1,54 +1,53 @@
 """The records of a file, whose first bytes tell how it is packed, encoded and written."""
 
 import bz2
-import codecs
 import csv
 import gzip
-import hashlib
 import io
 import json
 import lzma
 import re
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import lru_cache
 from typing import IO, Any, cast
 
 from dbt_project.load.event import ALIASES, COLUMNS, DECODER, shown
 
 CHUNK = 1 << 16
-csv.field_size_limit(1 << 24)  # as much as an unclosed quote may take into memory
-PACKED = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
-FOREIGN = {
-    b"PK\3\4": "a ZIP archive or an Excel workbook",
-    b"7z\xbc\xaf": "a 7z archive",
-    b"Rar!": "a RAR archive",
-    b"\x28\xb5\x2f\xfd": "packed by zstd",
-    b"\xd0\xcf\x11\xe0": "an Excel workbook",
-    b"PAR1": "a Parquet file",
-    b"Obj\1": "an Avro file",
-    b"SQLite format 3": "an SQLite database",
-    b"PGDMP": "a dump of PostgreSQL",
+LIMIT = 1 << 24  # characters of a field or a JSON value: what a missing quote takes into memory
+csv.field_size_limit(LIMIT)
+# Each table maps how a file begins.
+PACKED = {rb"\x1f\x8b": gzip.open, b"BZh": bz2.open, rb"\xfd7zXZ\0": lzma.open}
+ENCODINGS = {
+    rb"\xff\xfe\0\0|\0\0\xfe\xff": "utf-32",
+    rb"\xff\xfe|\xfe\xff": "utf-16",
+    rb"[ -~]\0[^\0]": "utf-16-le",
+    rb"\0[ -~]\0": "utf-16-be",
 }
-BOMS = {  # UTF-32's begins with UTF-16's
-    codecs.BOM_UTF32_LE: "utf-32",
-    codecs.BOM_UTF32_BE: "utf-32",
-    codecs.BOM_UTF16_LE: "utf-16",
-    codecs.BOM_UTF16_BE: "utf-16",
+FOREIGN = {
+    rb"(?s)PK\x03\x04.*(\[Content_Types\]|xl/)": "an Excel workbook",
+    rb"PK\x03\x04": "a ZIP archive",
+    b"(?s).{257}ustar": "a tar archive",
+    rb"7z\xbc\xaf|Rar!": "a 7z or RAR archive",
+    rb"\x28\xb5\x2f\xfd": "compressed by zstd",
+    rb"\xd0\xcf\x11\xe0": "an Excel workbook",
+    b"PAR1": "a Parquet file",
+    rb"(\xef\xbb\xbf)?\s*<": "HTML or XML",
+    rb"[^\n]*[\0-\x08\x0e-\x1d\x1f]": "binary data",
 }
 GAP = re.compile(r"[\s,]*")
+# An array, alone or as the first value of an object.
+OPENING = re.compile(r'\[|\{\s*"([^"\\]*)"\s*:\s*\[(?=\s*[{\]])')
 Record = dict | Exception
 
 
-class BadColumns(ValueError):
-    """A column is unknown, missing or there twice."""
+class Counted(io.RawIOBase):
+    """The bytes of another stream, counted as they pass."""
 
-
-class Tee(io.RawIOBase):
-    """The bytes of another stream, counted and hashed as they pass."""
-
-    def __init__(self, source: Any):
-        self.source, self.digest, self.count = source, hashlib.sha256(), 0
+    def __init__(self, source: IO[bytes]):
+        self.source: Any = source
+        self.count = 0
 
     def readable(self) -> bool:
         return True
@@ -56,76 +55,49 @@ class Tee(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         # Fills the buffer, so that a peek into a slow pipe sees as much as one into a file.
         count = self.source.readinto(buffer)
-        self.digest.update(memoryview(buffer)[:count])
         self.count += count
         return count
 
 
-class File:
-    """A file that is read once, front to back, so pipes work too.
+def records(raw: io.RawIOBase) -> Iterator[tuple[int, Record]]:
+    """Yield (first line, record or what is wrong) of a stream that is read once, front to back.
 
-    `raw.count` is how much of it has been read, `content.digest` the hash of what was unpacked.
+    What follows on damage is not read. Raises OSError when the stream cannot be read.
     """
+    line = 1
+    try:
+        text, start = opened(raw)
+        read = json_records(text) if start.startswith(("{", "[")) else csv_records(text, start)
+        for line, record in read:
+            yield line, record
+    except (EOFError, OSError, UnicodeError, lzma.LZMAError, zlib.error) as error:
+        if getattr(error, "errno", None):  # the disk's, not what gzip and bz2 raise
+            raise
+        yield line, ValueError(f"damaged: {error}")
+    except ValueError as error:
+        yield line, error
 
-    def __init__(self, file: IO[bytes]):
-        self.raw = self.content = Tee(file)
 
-    def records(self) -> Iterator[tuple[int, Record]]:
-        """Yield (first line, record or what is wrong). What follows on damage is not read."""
-        line = 1
-        try:
-            text, start = self._opened()
-            read = json_records if start.startswith(("{", "[")) else csv_records
-            for line, record in read(text, start):
-                yield line, record
-        except (EOFError, OSError, UnicodeError, lzma.LZMAError, zlib.error) as error:
-            if getattr(error, "errno", None):  # the disk's, not what gzip and bz2 raise
-                raise
-            yield line, ValueError(f"damaged: {error}")
-        except ValueError as error:
-            yield line, error
-
-    def _opened(self) -> tuple[io.TextIOWrapper, str]:
-        """Return the text, and its beginning without blanks. Raises ValueError for other files."""
-        stream = io.BufferedReader(self.raw, CHUNK)
-        if unpack := by_start(PACKED, stream.peek()):
-            self.content = Tee(unpack(stream))
-            stream = io.BufferedReader(self.content, CHUNK)
-        start = stream.peek()
-        kind = by_start(FOREIGN, start)
-        if start.startswith(b"ustar", 257):
-            kind = "a tar archive"
-        encoding = by_start(BOMS, start) or "utf-8-sig"
-        if re.match(rb"\0[ -~]|[ -~]\0", start):
-            kind = "UTF-16 without a byte order mark"
-        if kind:
-            raise ValueError(
-                f"this is {kind}; unpack it or export it as CSV, NDJSON or a JSON array, in UTF-8"
-            )
-        # What is not UTF-8 becomes lone surrogates, which are reported with their line.
-        errors = "surrogateescape" if encoding == "utf-8-sig" else "surrogatepass"
-        text = io.TextIOWrapper(stream, encoding, errors, newline="")
-        return text, start.decode(encoding, "ignore").lstrip()
+def opened(raw: io.RawIOBase) -> tuple[io.TextIOWrapper, str]:
+    """Return the text, and its beginning without blanks. Raises ValueError for other files."""
+    stream = io.BufferedReader(raw, CHUNK)
+    if unpack := by_start(PACKED, stream.peek()):
+        stream = io.BufferedReader(unpack(stream), CHUNK)
+    start = stream.peek()
+    encoding = by_start(ENCODINGS, start)
+    if not encoding and (kind := by_start(FOREIGN, start)):
+        raise ValueError(
+            f"this is {kind}; unpack it or export it as CSV, NDJSON or a JSON array, in UTF-8"
+        )
+    # What is not UTF-8 becomes lone surrogates, which are reported with their line.
+    errors = "surrogatepass" if encoding else "surrogateescape"
+    encoding = encoding or "utf-8-sig"
+    text = io.TextIOWrapper(stream, encoding, errors, newline="")
+    return text, start.decode(encoding, "ignore").lstrip()
 
 
 def by_start(table: dict[bytes, Any], start: bytes) -> Any:
-    return next((value for magic, value in table.items() if start.startswith(magic)), None)
-
-
-@lru_cache
-def columns(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return a file's column names as ours. Raises BadColumns."""
-    known = {plain(alias): name for name in COLUMNS for alias in (name, *ALIASES.get(name, ()))}
-    if unknown := [name for name in names if plain(name) not in known]:
-        raise BadColumns(f"unknown column: {', '.join(map(shown, unknown))}")
-    found = tuple(known[plain(name)] for name in names)
-    for name in found:
-        if found.count(name) > 1:
-            raise BadColumns(f"{name}: in more than one column")
-    for name, aliases in ALIASES.items():
-        if name not in found:
-            raise BadColumns(f"{name}: no such column (nor {' or '.join(aliases)})")
-    return found
+    return next((value for pattern, value in table.items() if re.match(pattern, start)), None)
 
 
 def plain(name: str) -> str:
@@ -133,21 +105,41 @@ def plain(name: str) -> str:
     return re.sub(r"[\s_-]", "", name).casefold()
 
 
-def filled(names: tuple[str, ...], values: Iterable[Any]) -> dict:
-    """Return a record without its blanks."""
+KNOWN = {plain(alias): name for name in COLUMNS for alias in (name, *ALIASES.get(name, ()))}
+
+
+@lru_cache
+def columns(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return a file's column names as ours. Raises ValueError."""
+    if unknown := [shown(name) for name in names if plain(name) not in KNOWN]:
+        more = f" and {len(unknown) - 20} more" if len(unknown) > 20 else ""
+        raise ValueError(f"unknown column: {', '.join(unknown[:20])}{more}")
+    found = tuple(KNOWN[plain(name)] for name in names)
+    for name in found:
+        if found.count(name) > 1:
+            raise ValueError(f"{name}: in more than one column")
+    for name, aliases in ALIASES.items():
+        if name not in found:
+            raise ValueError(f"{name}: no such column (nor {' or '.join(aliases)})")
+    return found
+
+
+def filled(names: Iterable[str], values: Iterable[Any], empty: Collection[str] = ("",)) -> dict:
+    """Return a record without its empty values."""
     return {
         name: value
         for name, value in zip(names, values, strict=True)
-        if value is not None and not (isinstance(value, str) and (not value or value.isspace()))
+        if value is not None and not (isinstance(value, str) and value.strip() in empty)
     }
 
 
-def csv_records(text: Iterable[str], start: str) -> Iterator[tuple[int, Record]]:
-    """Yield (first line, record or what is wrong). Raises BadColumns for the header."""
+def csv_records(text: IO[str], start: str) -> Iterator[tuple[int, Record]]:
+    """Yield (first line, record or what is wrong). Raises ValueError for the header."""
     head = (start.splitlines() or [""])[0]
-    # Where the header has several of them, only a comma can be the separator.
-    (found, *others) = [character for character in ";\t|," if character in head] or [","]
-    reader = csv.reader(text, strict=True, delimiter="," if others else found)
+    # A wrong choice does no harm: it makes columns that are unknown. Excel writes the line sep=.
+    told = re.fullmatch(r"sep=(.)", head)
+    delimiter = told[1] if told else max(",;\t|", key=head.count)
+    reader = csv.reader(text, strict=True, delimiter=delimiter)
     header: tuple[str, ...] = ()
     while True:
         line = reader.line_num + 1
@@ -158,47 +150,62 @@ def csv_records(text: Iterable[str], start: str) -> Iterator[tuple[int, Record]]
             continue
         if fields is None:
             return
-        if not header:
-            header = columns(tuple(fields)) if fields else ()
+        while len(fields) > len(header) and not fields[-1].strip():
+            fields.pop()  # Excel ends lines with empty fields
+        if not any(map(str.strip, fields)):
+            continue
+        if told:
+            told = None
+        elif not header:
+            header = columns(tuple(fields))
         elif len(fields) == len(header):
-            yield line, filled(header, fields)
-        elif fields:
-            yield line, ValueError(f"{len(fields)} fields, but the header has {len(header)}")
+            yield line, filled(header, fields, ("", "NULL", "null", r"\N"))
+        else:
+            count = f"{len(fields)} fields, but the header has {len(header)}"
+            yield line, ValueError(f"{count}: {shown(delimiter.join(fields))}")
 
 
-def json_records(text: IO[str], start: str) -> Iterator[tuple[int, Record]]:
-    """Yield (first line, record or what is wrong) of an array, or of objects one after another.
+def json_records(text: IO[str]) -> Iterator[tuple[int, Record]]:
+    """Yield (first line, record or what is wrong) of objects and arrays one after another.
 
-    Holds one value at a time.
+    An array may be the only value of an object. Holds one value at a time.
     """
-    buffer, at, line, more = text.read(CHUNK), 0, 1, True
-    unclosed = start.startswith("[")
-    if unclosed:
-        at = buffer.index("[") + 1
-        line += buffer.count("\n", 0, at)
+    buffer, at, line, more, closing, key = "", 0, 1, True, "", ""
     while True:
         gap = cast(re.Match, GAP.match(buffer, at)).end()
         line, at = line + buffer.count("\n", at, gap), gap
-        if unclosed and buffer.startswith("]", at):
-            unclosed, at = False, at + 1
+        if closing and buffer.startswith(closing[0], at):
+            closing, at = closing[1:], at + 1
+            continue
+        opening = None if closing else OPENING.match(buffer, at)
+        if opening and (opening[1] is None or plain(opening[1]) not in KNOWN):
+            closing, key = "]" if opening[1] is None else "]}", shown(opening[1])
+            line, at = line + buffer.count("\n", at, opening.end()), opening.end()
             continue
         if at == len(buffer) and not more:
             break
         value, end = decoded(buffer, at, more)
         if end == at:
+            if len(buffer) - at > LIMIT:
+                yield line, ValueError(f"a JSON value of more than {LIMIT:,} characters")
+                return
             buffer = buffer[at:] + (chunk := text.read(max(CHUNK, len(buffer) - at)))
             at, more = 0, bool(chunk)
             continue
         try:
             if isinstance(value, Exception):
                 raise value
+            if closing == "}":
+                raise ValueError(f"unknown column: {key}, or a value beside its array of events")
             if not isinstance(value, dict):
                 raise ValueError(f"not a JSON object: {shown(value)}")
             yield line, filled(columns(tuple(value)), value.values())
         except ValueError as error:
             yield line, error
+            if closing == "}":
+                return
         line, at = line + buffer.count("\n", at, end), end
-    if unclosed:
+    if closing:
         yield line, ValueError("broken JSON: the array does not end")
 
 
