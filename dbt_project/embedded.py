@@ -54,16 +54,17 @@ def server(name: str = "postgres") -> Iterator[str]:
             lock = opened.enter_context((home / f"{name}.lock").open("a"))
             users = opened.enter_context((home / f"{name}.users").open("a"))
             with _locked(lock):
-                process = _start(data, account)
+                with signals.interruptible():
+                    process = _start(data, account)
                 fcntl.flock(users, fcntl.LOCK_SH)  # ends with this process, whatever ends it
         except OSError as error:
             raise Failure(f"ROLLUP_HOME cannot be used: {error}.") from None
         try:
-            yield _uri(data)
+            yield uri(data)
         finally:
             with _locked(lock), suppress(BlockingIOError):
                 fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                _stop(data / "postmaster.pid", process)
+                stop(data / "postmaster.pid", process)
 
 
 @contextmanager
@@ -96,35 +97,37 @@ def server_account() -> pwd.struct_passwd:
 
 def _start(data: Path, account: pwd.struct_passwd) -> subprocess.Popen | None:
     """Start the server unless it runs; return its process if it was started here."""
-    with ExitStack() as on_failure, signals.interruptible():
-        if not (data / "PG_VERSION").exists():
-            _create(data, account)
-        version = (data / "PG_VERSION").read_text().strip()
-        if version != VERSION:
-            raise Failure(
-                f"{data} is of PostgreSQL {version}, and this is {VERSION}: move it away, or let"
-                " ROLLUP_HOME name another folder."
-            )
-        user = pwd.getpwuid(os.geteuid()).pw_name
-        _rewrite(data / "pg_hba.conf", f"local all all peer map={MAP}\n")
-        _rewrite(data / "pg_ident.conf", f'{MAP} "{user}" postgres\n')
-        if _answers(data):
-            return None
-        _forget_dead_server(data / "postmaster.pid")
-        _open_to(account, data)
-        with data.with_suffix(".log").open("w+b") as output:
-            process = _spawn(["postgres", "-D", ".", *SETTINGS], data, account, output)
-            on_failure.callback(_stop, data / "postmaster.pid", process)
-            while not _answers(data):
-                if process.poll() is not None:
-                    _fail(data, output, process.returncode)
-                time.sleep(0.02)
+    if not (data / "PG_VERSION").exists():
+        create(data, account)
+    version = (data / "PG_VERSION").read_text().strip()
+    if version != VERSION:
+        raise Failure(
+            f"{data} is of PostgreSQL {version}, and this is {VERSION}: move it away, or let"
+            " ROLLUP_HOME name another folder."
+        )
+    user = pwd.getpwuid(os.geteuid()).pw_name
+    _rewrite(data / "pg_hba.conf", f"local all all peer map={MAP}\n")
+    _rewrite(data / "pg_ident.conf", f'{MAP} "{user}" postgres\n')
+    return None if _answers(data) else launch(data, account)
+
+
+def launch(data: Path, account: pwd.struct_passwd) -> subprocess.Popen:
+    """Start the server of a data folder; return its process when it accepts connections."""
+    _forget_dead_server(data / "postmaster.pid")
+    _open_to(account, data)
+    with ExitStack() as on_failure, data.with_suffix(".log").open("w+b") as output:
+        process = _spawn(["postgres", "-D", ".", *SETTINGS], data, account, output)
+        on_failure.callback(stop, data / "postmaster.pid", process)
+        while not _answers(data):
+            if process.poll() is not None:
+                _fail(data, output, process.returncode)
+            time.sleep(0.02)
         signals.raise_if_received()
         on_failure.pop_all()
     return process
 
 
-def _create(data: Path, account: pwd.struct_passwd) -> None:
+def create(data: Path, account: pwd.struct_passwd) -> None:
     """Make the data folder. It gets its name when it is complete, since anything may stop this."""
     if re.search(r'["$`\\\n]', str(BIN)):
         raise Failure(f'initdb does not work at a path with ", $, `, \\ or a line break: {BIN}.')
@@ -192,7 +195,7 @@ def _fail(data: Path, output: IO[bytes], status: int) -> NoReturn:
 def _answers(data: Path) -> bool:
     """Return whether the server accepts connections. Raises Failure if it never will."""
     try:
-        psycopg.connect(_uri(data), connect_timeout=10).close()
+        psycopg.connect(uri(data), connect_timeout=10).close()
     except psycopg.OperationalError as error:
         if 'database "postgres" does not exist' in str(error):
             raise Failure(f"{data} is {INCOMPLETE}") from None
@@ -202,7 +205,7 @@ def _answers(data: Path) -> bool:
     return True
 
 
-def _uri(data: Path) -> str:
+def uri(data: Path) -> str:
     place = data
     if not PLAIN.fullmatch(str(data)):
         links = private_folder(Path(f"/tmp/rollup-{os.geteuid()}"))
@@ -222,7 +225,7 @@ def _forget_dead_server(pid_file: Path) -> None:
             pid_file.unlink()
 
 
-def _stop(pid_file: Path, process: subprocess.Popen | None) -> None:
+def stop(pid_file: Path, process: subprocess.Popen | None) -> None:
     if process:
         process.send_signal(signal.SIGINT)
         process.wait()
