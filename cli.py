@@ -1,17 +1,29 @@
 """The command line of Analytics Rollups: `python cli.py`, or `rollup` when installed."""
 
-import json
 import os
-import secrets
 import sys
+
+if os.name == "nt":
+    sys.exit("This project runs on Linux and macOS. On Windows, run it in WSL.")
+if not (3, 11) <= sys.version_info < (3, 14):  # an older Python still has to parse this file
+    sys.exit(
+        "This project needs Python 3.11, 3.12 or 3.13: run `make setup`, then .venv/bin/python."
+    )
+
+import json
+import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import UTC, date, datetime, timedelta
 
-import click
-import psycopg
+try:
+    import click
+    import psycopg
+    from click.core import ParameterSource
+except ModuleNotFoundError as missing:
+    sys.exit(f"{missing.name} is not installed: run `make setup`, then .venv/bin/python cli.py.")
 
-from dbt_project import preflight, report, run_log, runner, signals
+from dbt_project import ROOT, __version__, preflight, report, run_log, runner, signals
 from dbt_project.database import (
     analytics_schema,
     connect,
@@ -30,6 +42,15 @@ from dbt_project.window import (
     selection,
     window_of_days,
 )
+
+VARIABLES = """\b
+Environment variables:
+  DATABASE_URL      postgresql:// URL of the database  [default: an embedded one]
+  SOURCE_SCHEMA     schema of the app's tables  [default: public]
+  ANALYTICS_SCHEMA  schema of the rollups  [default: analytics]
+  DBT_THREADS       models that run at once  [default: 4]
+  ROLLUP_HOME       folder of the embedded database and of dbt's profile  [default: .rollup]
+README.md lists those of the API too."""
 
 
 class Instant(click.ParamType):
@@ -55,7 +76,19 @@ class Day(click.ParamType):
             self.fail(f"{value!r} is no day such as 2026-11-24", param, ctx)
 
 
-@click.group(invoke_without_command=True)
+def refuse_unused(ctx: click.Context, *names: str, why: str) -> None:
+    """Raise UsageError if an option of these names, or any option, was given without effect."""
+    for option in ctx.command.params:
+        given = ctx.get_parameter_source(str(option.name)) is ParameterSource.COMMANDLINE
+        if given and (not names or option.name in names):
+            raise click.UsageError(f"{option.opts[0]} {why}")
+
+
+@click.group(
+    invoke_without_command=True,
+    epilog=VARIABLES,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.option("--job", "jobs", type=click.Choice(JOBS), multiple=True,
               help="Run this job only; repeat for several. All of them by default.")  # fmt: skip
 @click.option("--window-days", type=click.IntRange(1, MAX_DAYS), default=14, show_default=True,
@@ -71,6 +104,7 @@ class Day(click.ParamType):
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 @click.option("--summary-file", type=click.File("a", encoding="utf-8"),
               help="Append the summary to a file in Markdown, as for GitHub Actions.")  # fmt: skip
+@click.version_option(__version__, prog_name="Analytics Rollups")
 @click.pass_context
 def cli(
     ctx, jobs, window_days, first, last, as_of, allow_purged, yes, dry_run, as_json, summary_file
@@ -83,8 +117,18 @@ def cli(
     """
     # Logs and compiled SQL may hold what the app's users sent.
     os.umask(os.umask(0) | 0o077)
+    if not (ROOT / "dbt_project.yml").exists():
+        raise click.ClickException(
+            "The models are not installed with this command. Clone the project, and run"
+            " `pip install --editable .` or `python cli.py` in the clone."
+        )
     if ctx.invoked_subcommand:
-        return
+        why = f"has no effect before {ctx.invoked_subcommand}, whose options come after it."
+        return refuse_unused(ctx, why=why)
+    if dry_run:
+        refuse_unused(ctx, "allow_purged", "yes", "summary_file", why="has no effect on --dry-run.")
+    elif not allow_purged:
+        refuse_unused(ctx, "yes", why="answers the question of --allow-purged, which is not given.")
     window = _window(ctx, window_days, first, last, as_of)
     wanted = selection(jobs or JOBS)
     if dry_run:
@@ -216,11 +260,15 @@ def load(file, into_app):
 
 @cli.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address, or unix:/path.")
-@click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True)
-def serve(host, port):
+@click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True,
+              envvar="PORT", show_envvar=True)  # fmt: skip
+@click.pass_context
+def serve(ctx, host, port):
     """Serve the API and the dashboard until a signal stops it."""
     from api.serve import serve
 
+    if host.startswith("unix:"):
+        refuse_unused(ctx, "port", why="has no effect on a Unix socket.")
     with failures():
         sys.exit(serve(host, port))
 
@@ -240,10 +288,13 @@ def freshness(as_json):
 @cli.command()
 @click.option("--port", type=click.IntRange(1, 65535), default=8080, show_default=True)
 @click.option("--build-only", is_flag=True, help="Build the page and do not serve it.")
-def docs(port, build_only):
+@click.pass_context
+def docs(ctx, port, build_only):
     """Build the documentation of models and macros as one page, and serve it on localhost."""
     from dbt_project import docs
 
+    if build_only:
+        refuse_unused(ctx, "port", why="has no effect on --build-only.")
     with failures(stopped="Stopped."), ExitStack() as opened:
         # The port first, so that a port in use is reported before the work.
         server = None if build_only else opened.enter_context(docs.server(port))
@@ -259,11 +310,8 @@ def docs(port, build_only):
 
 @contextmanager
 def _connection(with_dbt: bool = False) -> Iterator[psycopg.Connection]:
-    with (
-        database(with_dbt=with_dbt) as conninfo,
-        closing(connect(conninfo, autocommit=True)) as conn,
-    ):
-        yield conn
+    with database(with_dbt=with_dbt) as conninfo, ExitStack() as opened:
+        yield opened.enter_context(closing(connect(conninfo, autocommit=True)))
 
 
 if __name__ == "__main__":

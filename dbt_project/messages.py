@@ -46,7 +46,7 @@ def failures(as_json: bool = False, stopped: str = STOPPED) -> Iterator[None]:
     """Print an expected failure, or that a signal came, on stderr; exit with its status."""
     try:
         yield
-    except (Failure, psycopg.Error) as error:
+    except (Failure, OSError, psycopg.Error) as error:
         message, status = str(error).strip(), getattr(error, "status", FAILED)
         if isinstance(error, psycopg.errors.QueryCanceled) and "timeout" in message:
             message += ". Raise statement_timeout of the role, or shorten the window."

@@ -14,7 +14,7 @@ from typing import Any
 
 import psycopg
 
-from dbt_project import ROOT, embedded, preflight, retry, run_log, signals
+from dbt_project import ROOT, home, preflight, retry, run_log, signals
 from dbt_project.database import TIMEOUTS, analytics_schema, connect, dbt_environment, source_schema
 from dbt_project.messages import Failure, echo
 from dbt_project.report import ENDED_WELL, steps_shown
@@ -116,7 +116,7 @@ def dbt(arguments: Iterable[str], environment: Mapping[str, str], **options: Any
     from dbt.cli.main import dbtRunner  # takes a second to import
 
     signals.let_dbt_cancel()
-    profiles = embedded.profiles()
+    profiles = home.profiles()
     _put(profiles / "profiles.yml", (ROOT / "profiles.yml.example").read_text())
     # Neither a profile nor libpq's environment can set these.
     timeouts = [f"{name}={value}" for name, value in TIMEOUTS.items()]
@@ -125,7 +125,10 @@ def dbt(arguments: Iterable[str], environment: Mapping[str, str], **options: Any
     if not {"PGSERVICE", "PGSERVICEFILE"} & {*environment, *os.environ}:
         places |= {"PGSERVICE": SERVICE, "PGSERVICEFILE": str(profiles / "pg_service.conf")}
     with _environment({**environment, **places}):
-        return dbtRunner(**options).invoke([*arguments])
+        outcome = dbtRunner(**options).invoke([*arguments])
+    if isinstance(outcome.exception, KeyboardInterrupt):
+        raise outcome.exception
+    return outcome
 
 
 def build(
@@ -157,7 +160,10 @@ def build(
             on_step(event.data.node_info)
         elif event.info.name == "NodeFinished":
             on_step(event.data.node_info, event.data.run_result)
-            ended.append((nodes.get(event.data.node_info.unique_id), event.data.run_result))
+            result = event.data.run_result
+            # A signal cancels what runs, which fails then as if the server were to blame.
+            if result.status in ENDED_WELL or not signals.received():
+                ended.append((nodes.get(event.data.node_info.unique_id), result))
         elif event.info.name in TRACED:
             traces[event.data.node_info.unique_id] += event.data.exc_info
         elif event.info.name == "JinjaLogDebug":
@@ -181,6 +187,7 @@ def build(
     )
     for node, result in ended:
         _record(node, result, runs, traces[node.unique_id])
+    signals.raise_if_received()
     for run in runs:
         # dbt calls a selection that matches nothing a success, and has no results where it was
         # stopped as a whole.

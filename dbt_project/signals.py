@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-ENOUGH = 3  # so many signals end the process as they would without this module
+ENOUGH = 3  # as many signals end the process at once, by their default action
 
 _received: list[int] = []
 _interruptible = False
@@ -33,14 +33,18 @@ def interruptible() -> Iterator[None]:
     global _interruptible
     before, _interruptible = _interruptible, True
     try:
-        _raise_if_received()
+        raise_if_received()
         yield
     finally:
         _interruptible = before
-        _raise_if_received()
+        raise_if_received()
 
 
-def _raise_if_received() -> None:
+def received() -> bool:
+    return bool(_received)
+
+
+def raise_if_received() -> None:
     if _received:
         raise KeyboardInterrupt
 
@@ -57,9 +61,9 @@ def _handle(number: int, _: object) -> None:
 def let_dbt_cancel() -> None:
     """Replace how dbt cancels running queries when it is interrupted.
 
-    dbt asks the server to terminate the backend whose number it was given on connecting. Behind a
-    pooler that number is made up: the queries go on, or somebody else's end. dbt has no setting for
-    it; `cancel` is what its adapters have to define.
+    dbt asks the server to terminate the backend whose pid it got on connecting. A pooler invents
+    this pid: the queries go on, or those of another client end. dbt has no setting for it; `cancel`
+    is the method that its adapters must define.
     """
     from dbt.adapters.postgres.connections import PostgresConnectionManager
 

@@ -26,7 +26,7 @@ from psycopg import sql
 from xdist.scheduler import LoadScopeScheduling
 
 from cli import cli as command_line
-from dbt_project import retry, runner
+from dbt_project import retry, runner, signals
 from dbt_project.source import create_source_tables
 
 pytest_plugins = ["api_fixtures"]  # session-wide, so that their databases are created once
@@ -195,6 +195,7 @@ def invoke(*arguments: object) -> Outcome:
         os.umask(umask)
         for number, handler in handlers.items():
             signal.signal(number, handler)
+        signals._received.clear()  # or the next command of this process would stop at once
     if result.exception and not isinstance(result.exception, SystemExit):
         raise result.exception
     return Outcome(result.exit_code, result.stdout, result.stderr)

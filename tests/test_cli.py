@@ -1,16 +1,20 @@
 """The command line: what it accepts, prints and returns, and how it fails."""
 
+import ast
 import json
 import re
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import documents
 import psycopg
 import pytest
 import tables
 from tables import GUARDED, NOW, image
 
-from dbt_project import preflight, runner
+from dbt_project import ROOT, preflight, runner
 from dbt_project.database import TIMEOUTS, DatabaseError, connect, database_name, parse_url
 from dbt_project.source import create_source_tables
 
@@ -74,6 +78,15 @@ def test_a_dry_run_touches_nothing(cli, monkeypatch, tmp_path, url):
         (["--job"], "--job"),
         (["weekly"], "weekly"),
         (["runs", "--limit", "0"], "--limit"),
+        (["--window-days", "3", "runs"], "--window-days has no effect before runs"),
+        (["--json", "load", __file__], "--json has no effect before load"),
+        (["--yes"], "--yes answers the question of --allow-purged"),
+        (["--dry-run", "--allow-purged"], "--allow-purged has no effect on --dry-run"),
+        (["docs", "--build-only", "--port", "9"], "--port has no effect on --build-only"),
+        (
+            ["serve", "--host", "unix:/tmp/s", "--port", "9"],
+            "--port has no effect on a Unix socket",
+        ),
     ],
 )
 def test_bad_usage_is_refused_before_any_sql(cli, monkeypatch, arguments, told):
@@ -81,6 +94,83 @@ def test_bad_usage_is_refused_before_any_sql(cli, monkeypatch, arguments, told):
     outcome = cli(*arguments)
     assert (outcome.exit_code, outcome.stdout) == (2, "")
     assert told in outcome.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DBT_THREADS", "zero"),
+        ("DBT_THREADS", ""),
+        ("SOURCE_SCHEMA", " "),
+        ("ROLLUP_HOME", f"{__file__}/x"),
+        ("DBT_LOG_PATH", "/proc/x"),
+        ("DBT_TARGET_PATH", f"{__file__}/x"),
+    ],
+)
+def test_a_bad_setting_is_refused_before_anything_starts(cli, monkeypatch, name, value):
+    monkeypatch.setenv("DATABASE_URL", NOWHERE)
+    monkeypatch.setenv(name, value)
+    outcome = cli()
+    assert (outcome.exit_code, outcome.stdout) == (1, "")
+    assert outcome.stderr.startswith(f"Error: {name} ") and outcome.stderr.count("\n") == 1
+
+
+def test_help_and_version_need_no_database(cli, monkeypatch):
+    monkeypatch.setenv("DATABASE_URL", NOWHERE)
+    version = re.search(r'__version__ = "(.+)"', (ROOT / "dbt_project/__init__.py").read_text())
+    assert version[1] in cli("--version").stdout
+    assert "--limit" in cli("runs", "-h").stdout
+    told = cli("-h").stdout
+    settings = [name for name, *_ in documents.read("README.md").table("Settings")]
+    ours = [name for name in settings if not re.match("API|CORS|DASHBOARD", name)]
+    assert re.findall("^ +([A-Z_]+) ", told.partition("Environment")[2], re.M) == ours
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("os.name = 'nt'", "On Windows, run it in WSL."),
+        ("sys.version_info = (3, 14, 0)", "needs Python 3.11, 3.12 or 3.13"),
+        ("sys.version_info = (3, 10, 9)", "needs Python 3.11, 3.12 or 3.13"),
+        ("sys.modules['click'] = None", "click is not installed: run `make setup`"),
+        (
+            "import dbt_project; dbt_project.ROOT = dbt_project.Path('/')",
+            "models are not installed",
+        ),
+    ],
+)
+def test_where_the_command_cannot_work_it_says_what_does(change, told):
+    code = f"import os, sys; sys.argv = ['cli.py', 'runs']; {change}; import cli; cli.cli()"
+    ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert ended.returncode == 1 and ended.stdout == ""
+    assert told in ended.stderr and ended.stderr.count("\n") == 1
+    ast.parse((ROOT / "cli.py").read_text(), feature_version=(3, 7))  # or it could not say so
+
+
+def test_make_wants_a_fitting_python_and_replaces_an_unfit_environment(tmp_path):
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        (tmp_path / name).write_text((ROOT / name).read_text())
+    (tmp_path / ".venv/bin").mkdir(parents=True)
+    (tmp_path / ".venv/ready").touch()
+    unfit = tmp_path / ".venv/bin/python"
+    unfit.write_text("#!/bin/sh\n[ $1 != --version ] || exec echo Python 3.14.0\nexit 1\n")
+    unfit.chmod(0o755)
+
+    def make(*arguments):
+        command = ["make", *arguments, "setup"]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+
+    told = (
+        "This project needs Python 3.11, 3.12 or 3.13, and .venv/bin/python is Python 3.14.0. Name"
+    )
+    assert make("PYTHON=.venv/bin/python").stderr.startswith(told)
+    assert "is missing." in make("PYTHON=no-such-python").stderr
+    plan = make("-n", f"PYTHON={sys.executable}").stdout
+    assert "-m venv --clear .venv" in plan and "[dev]" not in plan
+    unfit.unlink()
+    unfit.symlink_to(sys.executable)
+    assert make("-n").stdout == "make: Nothing to be done for 'setup'.\n"
+    assert 'requires-python = ">=3.11,<3.14"' in (tmp_path / "pyproject.toml").read_text()
 
 
 def test_the_summary_in_json(source, run):
@@ -220,6 +310,12 @@ def test_a_database_that_cannot_be_reached_is_told(
         "postgresql://app:pass@secret@host.invalid/db",
         "postgresql://app:secret@[host/db",
         "postgresql://app:secret@host:99999/db",
+        "postgresql://app:pass?x&secret=word@host/db",
+        "postgresql://app@host/db?sslmod=secret",
+        "postgresql://app@host/db?passwort=secret",
+        '"postgresql://app:secret@host/db',
+        "postgresql://app:secret@host/db'",
+        "prisma://app:secret@host/?api_key=secret",
     ],
 )
 def test_an_unreadable_url_is_told_without_the_password(url):
@@ -243,6 +339,20 @@ def test_an_unreadable_url_is_told_without_the_password(url):
             {"host": "host", "dbname": "db", "sslmode": "prefer"},
         ),
         ("postgresql://host/db?schema=app", {"host": "host", "dbname": "db"}),
+        ("postgres://host/db?supa=x&uselibpqcompat=true&workaround=y&channel_binding=require",
+         {"host": "host", "dbname": "db", "channel_binding": "require"}),
+        ("postgresql+asyncpg://u:p@host/db?ssl=verify-full&command_timeout=3",
+         {"host": "host", "dbname": "db", "user": "u", "password": "p", "sslmode": "verify-full"}),
+        ("jdbc:postgresql://host/db?user=u&password=p&ssl=true&prepareThreshold=0",
+         {"host": "host", "dbname": "db", "user": "u", "password": "p", "sslmode": "require"}),
+        ("postgres://host/db?ssl=1&sslmode=no-verify",
+         {"host": "host", "dbname": "db", "sslmode": "require"}),
+        ("postgres://host/db?ssl=0", {"host": "host", "dbname": "db", "sslmode": "disable"}),
+        ("postgres://host/db?sslrootcert=system",
+         {"host": "host", "dbname": "db", "sslrootcert": "system", "sslmode": "verify-full"}),
+        (" 'postgresql://host/db?options=endpoint%3De&&'\r\n",
+         {"host": "host", "dbname": "db", "options": "endpoint=e"}),
+        ('"postgresql://host/db"', {"host": "host", "dbname": "db"}),
         ("postgresql://host/db?", {"host": "host", "dbname": "db"}),
         ("postgresql:///db?host=/run/pg", {"host": "/run/pg", "dbname": "db"}),
         ("postgresql://u@%2Frun%2Fpg/db", {"host": "/run/pg", "user": "u", "dbname": "db"}),
@@ -256,6 +366,21 @@ def test_what_a_url_may_hold(url, parameters):
     found.setdefault("connect_timeout", "10")
     assert parameters.items() <= found.items()
     assert set(found) <= {*parameters, *TIMEOUTS, "dbname"}
+
+
+def test_a_dropped_parameter_is_named_and_a_blank_url_is_refused(cli, monkeypatch, database_url):
+    given = tables.url_of(database_url)
+    more = "&" if "?" in given else "?"
+    monkeypatch.setenv("DATABASE_URL", f"{given}{more}schema=app&supa=secret&sslmode=prefer")
+    told = (
+        "Ignoring schema, supa in DATABASE_URL. SOURCE_SCHEMA names the schema of the app's tables."
+    )
+    assert cli("runs").stderr == f"{told}\n"
+    for blank in ("", " \n", "''"):
+        monkeypatch.setenv("DATABASE_URL", blank)
+        for command in (["runs"], ["--json"], ["serve", "--port", "1"]):
+            outcome = cli(*command)
+            assert outcome.exit_code == 1 and "DATABASE_URL is blank" in outcome.stderr
 
 
 def test_the_least_rights_and_an_awkward_password_are_enough(source, guarded, cli, monkeypatch):
@@ -425,10 +550,10 @@ def test_a_selection_that_matches_nothing_is_a_failure(source, run, monkeypatch)
 
 
 def test_dbt_that_cannot_begin_is_a_failure_with_its_reason(source, run, monkeypatch):
-    monkeypatch.setenv("DBT_THREADS", "many")
+    monkeypatch.setenv("DBT_USE_COLORS", "perhaps")
     outcome = run("--job", "daily")
     assert outcome.exit_code == 1 and outcome.summary["ok"] is False
-    assert "threads" in outcome.summary["error"] or "many" in outcome.summary["error"]
+    assert "perhaps" in outcome.summary["error"]
     query = "select status, error_text from analytics.rollup_runs"
     ((status, error),) = source.conn.execute(query).fetchall()
     assert status == "FAILED" and outcome.summary["error"] in error

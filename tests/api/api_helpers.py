@@ -23,8 +23,8 @@ def serving(log=None, host="127.0.0.1", **environment):
     """Run `python cli.py serve`; yield the process, its port and the path of its stderr."""
     port = free_port()
     log = log or Path(os.environ["ROLLUP_HOME"]).with_name(f"serve-{port}.log")
-    command = [sys.executable, str(ROOT / "cli.py"), "serve"]
-    command += ["--host", host, "--port", str(port)]
+    command = [sys.executable, str(ROOT / "cli.py"), "serve", "--host", host]
+    environment["PORT"] = str(port)  # unlike --port also where it has no effect, on a Unix socket
     inherited = {name: os.environ[name] for name in os.environ if not name.startswith("API_")}
     with (
         log.open("w") as stderr,

@@ -191,8 +191,8 @@ def test_server_listens_on_every_kind_of_host_and_names_one_in_use(
         # A second server finds the address in use, and does not print that it serves.
         command = [sys.executable, str(ROOT / "cli.py"), "serve", "--host", host]
         second = subprocess.run(
-            [*command, "--port", str(port)],
-            env=os.environ | environment,
+            command,
+            env=os.environ | environment | {"PORT": str(port)},
             capture_output=True,
             text=True,
         )
@@ -234,7 +234,7 @@ def test_without_a_token_only_open_endpoints_answer(api_conninfo):
 
 
 def test_without_a_database_url_the_embedded_database_serves(tmp_path):
-    environment = {"DATABASE_URL": "", "DASHBOARD_TOKEN": TOKEN, "ROLLUP_HOME": str(tmp_path)}
+    environment = {"DASHBOARD_TOKEN": TOKEN, "ROLLUP_HOME": str(tmp_path)}
     with serving(tmp_path / "log", **environment) as (process, port, _):
         body = json.loads(ask(port, DAILY)[2])
         assert body["no_data"] is True and body["days"] == []

@@ -1,12 +1,11 @@
 """Sources for the slow tests, and a folder for servers."""
 
-import tempfile
 from collections.abc import Callable
 from datetime import datetime
-from pathlib import Path
 
 import pgbouncer
 import pytest
+import throwaway
 import tls
 from api_answers import answers
 from chaos_helpers import Sway, fill
@@ -24,8 +23,8 @@ def pytest_terminal_summary(terminalreporter) -> None:
 @pytest.fixture
 def folder():
     """A folder for servers: the next pytest session closes pytest's own to other users."""
-    with tempfile.TemporaryDirectory(prefix="rollup-chaos-") as name:
-        yield Path(name)
+    with throwaway.memory_folder() as folder:
+        yield folder
 
 
 @pytest.fixture

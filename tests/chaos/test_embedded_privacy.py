@@ -1,45 +1,59 @@
-"""ROLLUP_HOME and the embedded database are for one user of a machine that others use too."""
+"""ROLLUP_HOME and the embedded database: private to one user, and started wherever that works."""
 
 import os
-import tempfile
+import pwd
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 import psycopg
 import pytest
+from commands import wait_until
 from psycopg.conninfo import conninfo_to_dict
 
-from dbt_project import embedded
+from dbt_project import ROOT, embedded
 from dbt_project.database import parse_url
+from dbt_project.messages import Failure
 
 NOBODY = 65534
 
 
-@pytest.fixture(params=["short", "too long for a socket"])
-def embedded_server(request, monkeypatch):
-    """An embedded server; where its folder's path is long, its socket lies elsewhere."""
-    with tempfile.TemporaryDirectory(prefix="rollup-") as folder:
-        home = Path(folder) / ("x" * 120 if request.param.startswith("too") else "x")
-        monkeypatch.setenv("ROLLUP_HOME", str(home))
-        before = os.umask(0)
-        try:
-            with embedded.server() as uri:
-                yield home, parse_url(uri)
-        finally:
-            os.umask(before)
+ODD = "a b,c'd\"e$HOME;f%20g#h\\i\nj@k?l`m&n\xfc\udcff" + 90 * "x"
 
 
-def connects_as(user: int, conninfo: str) -> bool:
-    """Whether another user of this machine gets in."""
+@pytest.fixture(params=["plain", ODD], ids=["plain", "odd"])
+def embedded_server(request, folder, monkeypatch):
+    """An embedded server; the odd one below a path, in a locale and for a libpq that break it."""
+    if request.param == ODD:
+        for name in ("LC_ALL", "PGHOST", "PGPORT", "PGOPTIONS", "PGDATA"):
+            monkeypatch.setenv(name, "xx_XX.UTF-8")
+    home = folder / request.param
+    monkeypatch.setenv("ROLLUP_HOME", str(home))
+    before = os.umask(0)
+    try:
+        with embedded.server() as uri:
+            yield home, parse_url(uri)
+    finally:
+        os.umask(before)
+
+
+def succeeds_as(user: int, action: Callable[[], object]) -> bool:
+    """Whether another user of this machine can do it."""
     child = os.fork()
     if not child:
         status = 2
         try:
+            os.setgroups([])
             os.setgid(user)
             os.setuid(user)
-            psycopg.connect(conninfo).close()
+            action()
             status = 0
-        except psycopg.OperationalError:
+        except (psycopg.OperationalError, Failure):
             status = 1
         finally:
             os._exit(status)
@@ -54,24 +68,103 @@ def test_nobody_else_gets_in(embedded_server):
         rules = conn.execute("select type, auth_method from pg_hba_file_rules").fetchall()
         assert rules == [("local", "peer")]
         assert conn.execute("show listen_addresses").fetchone() == ("",)
-        (data,) = conn.execute("show data_directory").fetchone()
-    pid = int((Path(data) / "postmaster.pid").read_text().split()[0])
+    data = home / "postgres"
+    pid = int((data / "postmaster.pid").read_bytes().split()[0])
     assert not psutil.Process(pid).net_connections("inet")
-    assert Path(data).stat().st_mode & 0o077 == 0
+    assert data.stat().st_mode & 0o077 == 0
     assert home.stat().st_mode & 0o022 == 0
     if os.geteuid() == 0:  # only root can become someone else
-        assert not connects_as(NOBODY, conninfo)
+        assert not succeeds_as(NOBODY, lambda: psycopg.connect(conninfo).close())
     else:
         as_another = conninfo_to_dict(conninfo) | {"user": "nobody"}
         with pytest.raises(psycopg.OperationalError):
             psycopg.connect(**as_another)
 
 
-def test_another_process_shares_the_server_and_makes_nothing_again(embedded_server):
-    _, conninfo = embedded_server
-    with embedded.server() as again:
-        assert parse_url(again) == conninfo
-    psycopg.connect(conninfo).close()
+def runs() -> None:
+    with embedded.server() as uri, psycopg.connect(uri) as conn:
+        query = "select datlocale from pg_database where datname = 'postgres'"
+        assert conn.execute(query).fetchone() == ("C.UTF-8",)
+
+
+def test_the_last_to_leave_stops_the_server_and_a_dead_one_is_forgotten(folder, monkeypatch):
+    monkeypatch.setenv("ROLLUP_HOME", str(folder))
+    pid_file = folder / "postgres/postmaster.pid"
+    with embedded.server():
+        pid = pid_file.read_text()
+        runs()
+        assert pid_file.read_text() == pid
+    for left_over in (f"{os.getpid()}\n", "", None):
+        assert not pid_file.exists()
+        if left_over is not None:
+            pid_file.write_text(left_over)  # the number is another process's by now
+        runs()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_a_first_start_that_is_stopped_can_be_repeated(folder, monkeypatch, number):
+    monkeypatch.setenv("ROLLUP_HOME", str(folder / "home"))
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    with subprocess.Popen(
+        [sys.executable, ROOT / "cli.py", "runs"], stderr=subprocess.PIPE, text=True
+    ) as process:
+        wait_until(lambda: [*folder.glob("home/postgres.new-*/PG_VERSION")])
+        process.send_signal(number)
+        told = process.communicate()[1]
+    assert process.returncode == (130 if number == signal.SIGINT else -number)
+    assert told.count("\n") == (number == signal.SIGINT)
+    runs()
+    assert not [*folder.glob("home/postgres.new-*")]
+
+
+def prepare(home: Path, version: str) -> None:
+    home.mkdir()
+    (home / "postgres").mkdir()
+    (home / "postgres/PG_VERSION").write_text(version)
+
+
+@contextmanager
+def disk(folder: Path, options: str) -> Iterator[None]:
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], check=True)
+    yield
+    subprocess.run(["umount", folder], check=True)
+
+
+AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts, and gives files away")
+
+
+@AS_ROOT
+def test_what_keeps_the_server_from_starting_is_told(folder, cli, monkeypatch):
+    monkeypatch.delenv("DATABASE_URL")
+    monkeypatch.setenv("ROLLUP_HOME", str(folder / "home"))
+
+    def told() -> str:
+        outcome = cli("runs")
+        assert outcome.exit_code == 1 and outcome.stderr.count("\n") == 1
+        return outcome.stderr
+
+    prepare(folder / "home", "16\n")
+    assert "is of PostgreSQL 16, and this is 18" in told()
+    (folder / "home/postgres/PG_VERSION").rename(folder / "home/postgres/base")
+    assert "home/postgres is not a complete database" in told()
+    shutil.rmtree(folder / "home")
+    with disk(folder, "size=9m,mode=700"):
+        assert "No space left on device" in told()
+    with disk(folder, "ro,mode=700"):
+        assert "ROLLUP_HOME cannot be used: [Errno 30] Read-only file system" in told()
+
+
+@AS_ROOT
+def test_another_user_of_the_machine_has_a_server_too(folder, monkeypatch):
+    monkeypatch.setenv("ROLLUP_HOME", str(folder / "nobody's"))
+    folder.chmod(0o711)
+    theirs(folder / "nobody's")
+    assert succeeds_as(NOBODY, runs)
+    without_account = 4242
+    os.chown(folder / "nobody's", without_account, without_account)
+    with pytest.raises(KeyError):
+        pwd.getpwuid(without_account)
+    assert not succeeds_as(without_account, runs)
 
 
 def shared(path):
@@ -89,7 +182,6 @@ def link(path, owner, target):
     os.lchown(path, owner, owner)
 
 
-AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
 KINDS = {
     "the folder is somebody else's": (lambda home: theirs(home), "belongs to nobody"),
     "others can write it": (lambda home: shared(home), "can be changed by others (mode 770)"),
