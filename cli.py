@@ -14,16 +14,14 @@ import json
 import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
-from datetime import UTC, date, datetime, timedelta
 
 try:
     import click
     import psycopg
-    from click.core import ParameterSource
 except ModuleNotFoundError as missing:
     sys.exit(f"{missing.name} is not installed: run `make setup`, then .venv/bin/python cli.py.")
 
-from dbt_project import ROOT, __version__, preflight, report, run_log, runner, signals
+from dbt_project import ROOT, __version__, options, preflight, report, run_log, runner, signals
 from dbt_project.database import (
     analytics_schema,
     connect,
@@ -33,69 +31,23 @@ from dbt_project.database import (
     source_schema,
 )
 from dbt_project.messages import FAILED, echo, failures
-from dbt_project.window import (
-    JOBS,
-    MAX_DAYS,
-    Window,
-    iso,
-    parse_instant,
-    selection,
-    window_of_days,
-)
-
-VARIABLES = """\b
-Environment variables:
-  DATABASE_URL      postgresql:// URL of the database  [default: an embedded one]
-  SOURCE_SCHEMA     schema of the app's tables  [default: public]
-  ANALYTICS_SCHEMA  schema of the rollups  [default: analytics]
-  DBT_THREADS       models that run at once  [default: 4]
-  ROLLUP_HOME       folder of the embedded database and of dbt's profile  [default: .rollup]
-README.md lists those of the API too."""
-
-
-class Instant(click.ParamType):
-    name = "instant"
-
-    def convert(self, value, param, ctx):
-        try:
-            instant = parse_instant(value)
-        except ValueError:
-            self.fail(f"{value!r} is no ISO 8601 time such as 2026-11-24T12:00:00Z", param, ctx)
-        if instant > datetime.now(UTC) + timedelta(minutes=5):
-            self.fail(f"{iso(instant)} is in the future; leave it out for now", param, ctx)
-        return instant
-
-
-class Day(click.ParamType):
-    name = "day"
-
-    def convert(self, value, param, ctx):
-        try:
-            return date.fromisoformat(value)
-        except ValueError:
-            self.fail(f"{value!r} is no day such as 2026-11-24", param, ctx)
-
-
-def refuse_unused(ctx: click.Context, *names: str, why: str) -> None:
-    """Raise UsageError if an option of these names, or any option, was given without effect."""
-    for option in ctx.command.params:
-        given = ctx.get_parameter_source(str(option.name)) is ParameterSource.COMMANDLINE
-        if given and (not names or option.name in names):
-            raise click.UsageError(f"{option.opts[0]} {why}")
+from dbt_project.window import DEFAULT_DAYS, JOBS, MAX_DAYS, selection
 
 
 @click.group(
     invoke_without_command=True,
-    epilog=VARIABLES,
+    epilog=options.VARIABLES,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.option("--job", "jobs", type=click.Choice(JOBS), multiple=True,
               help="Run this job only; repeat for several. All of them by default.")  # fmt: skip
-@click.option("--window-days", type=click.IntRange(1, MAX_DAYS), default=14, show_default=True,
-              help="How many UTC days to recompute, today included.")  # fmt: skip
-@click.option("--from", "first", type=Day(), help="Recompute this day and later ones, as of now.")
-@click.option("--to", "last", type=Day(), help="Last day of --from.  [default: today]")
-@click.option("--as-of", type=Instant(),
+@click.option("--window-days", type=click.IntRange(1, MAX_DAYS), default=DEFAULT_DAYS,
+              show_default=True, help="How many UTC days to recompute, today included.")  # fmt: skip
+@click.option(
+    "--from", "first", type=options.Day(), help="Recompute this day and later ones, as of now."
+)
+@click.option("--to", "last", type=options.Day(), help="Last day of --from.  [default: today]")
+@click.option("--as-of", type=options.Instant(),
               help="Compute as of this time, or the end of this day.  [default: now]")  # fmt: skip
 @click.option("--allow-purged", is_flag=True,
               help="Recompute final days from what a purge left; asks first.")  # fmt: skip
@@ -122,14 +74,10 @@ def cli(
             "The models are not installed with this command. Clone the project, and run"
             " `pip install --editable .` or `python cli.py` in the clone."
         )
+    options.check_run(ctx, dry_run, allow_purged)
     if ctx.invoked_subcommand:
-        why = f"has no effect before {ctx.invoked_subcommand}, whose options come after it."
-        return refuse_unused(ctx, why=why)
-    if dry_run:
-        refuse_unused(ctx, "allow_purged", "yes", "summary_file", why="has no effect on --dry-run.")
-    elif not allow_purged:
-        refuse_unused(ctx, "yes", why="answers the question of --allow-purged, which is not given.")
-    window = _window(ctx, window_days, first, last, as_of)
+        return
+    window = options.window(ctx, window_days, first, last, as_of)
     wanted = selection(jobs or JOBS)
     if dry_run:
         click.echo(report.plan(window, wanted, as_json))
@@ -144,21 +92,6 @@ def cli(
     else:
         echo(report.summary_text(window, runs))
     sys.exit(0 if all(run.ok for run in runs) else FAILED)
-
-
-def _window(ctx, days, first, last, as_of):
-    now = datetime.now(UTC)
-    if first is None and last is None:
-        return Window(as_of or now, days)
-    if first is None:
-        raise click.UsageError("--to needs --from.")
-    given = ctx.get_parameter_source
-    if as_of or given("window_days") != click.core.ParameterSource.DEFAULT:
-        raise click.UsageError("--from takes neither --window-days nor --as-of: it is as of now.")
-    try:
-        return window_of_days(now, first, last)
-    except ValueError as error:
-        raise click.UsageError(f"--from and --to: {error}. For older days use --as-of.") from None
 
 
 @cli.command()
@@ -209,22 +142,13 @@ def dbt(arguments):
 @cli.command()
 def demo():
     """Fill an empty database with a made-up app and run every job on it."""
-    from dbt_project.demo import fill, found
+    from dbt_project import demo
 
-    window = Window(datetime.now(UTC), 45)
     with failures(), database(with_dbt=True) as conninfo:
-        with closing(connect(conninfo)) as conn, report.counted("Making events") as advance:
-            name, known = database_name(conn), found(conn, source_schema())
-            if not known:
-                fill(conn, source_schema(), window.as_of, progress=advance)
-        signals.defer()
-        runs = runner.run_jobs(conninfo, window, JOBS)
-        with closing(connect(conninfo)) as conn:
-            latest = report.latest_days(conn, analytics_schema())
-    echo("\n\n".join(filter(None, [latest, report.summary_text(window, runs), known])))
+        text, ok = demo.run(conninfo)
     token, python = secrets.token_urlsafe(12), os.path.relpath(sys.executable)
-    echo(f"\nTo serve these numbers, in {name}: DASHBOARD_TOKEN={token} {python} cli.py serve")
-    sys.exit(0 if all(run.ok for run in runs) else FAILED)
+    echo(f"{text}\n\nTo serve these numbers: DASHBOARD_TOKEN={token} {python} cli.py serve")
+    sys.exit(0 if ok else FAILED)
 
 
 @cli.command()
@@ -249,13 +173,10 @@ def load(file, into_app):
         check_target(conn, into_app)
         with report.counted("Loading") as advance:
             loaded = load(conn, source_schema(), file, progress=advance)
-        name = database_name(conn)
+        text = f"{loaded}, into {database_name(conn)}."
     for note in loaded.notes:
         echo(note, err=True)
-    echo(
-        f"Loaded {loaded.events:,} events of {loaded.users:,} users, {iso(loaded.first_at)} to"
-        f" {iso(loaded.last_at)}, into {name}."
-    )
+    echo(text)
 
 
 @cli.command()
@@ -268,7 +189,7 @@ def serve(ctx, host, port):
     from api.serve import serve
 
     if host.startswith("unix:"):
-        refuse_unused(ctx, "port", why="has no effect on a Unix socket.")
+        options.refuse_unused(ctx, "port", why="has no effect on a Unix socket.")
     with failures():
         sys.exit(serve(host, port))
 
@@ -294,7 +215,7 @@ def docs(ctx, port, build_only):
     from dbt_project import docs
 
     if build_only:
-        refuse_unused(ctx, "port", why="has no effect on --build-only.")
+        options.refuse_unused(ctx, "port", why="has no effect on --build-only.")
     with failures(stopped="Stopped."), ExitStack() as opened:
         # The port first, so that a port in use is reported before the work.
         server = None if build_only else opened.enter_context(docs.server(port))

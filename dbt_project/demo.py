@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from operator import itemgetter
 from random import Random
@@ -10,11 +11,20 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import tuple_row
 
-from dbt_project import source
-from dbt_project.database import database_name, is_embedded, only_row
+from dbt_project import report, runner, signals, source
+from dbt_project.database import (
+    analytics_schema,
+    connect,
+    database_name,
+    is_embedded,
+    only_row,
+    source_schema,
+)
 from dbt_project.home import folder
 from dbt_project.messages import Failure
+from dbt_project.window import JOBS, Window
 
+DAYS = 45  # that the demo's run computes
 DAY = timedelta(days=1)
 WEEKDAYS = (1.3, 1.1, 1.05, 1.0, 0.85, 0.65, 0.75)  # Monday first: good resolutions, then rest
 ASIDES = ("profile_viewed", "history_viewed", "settings_opened", "push_received", "plan_browsed")
@@ -140,6 +150,24 @@ def experiment_rows(anchor: datetime) -> tuple[list[tuple], list[tuple]]:
         for nth, (variant, name, weight) in enumerate(variants):
             arms.append((f"{test}-{variant}", test, variant, name, nth == 0, weight, "{}", begin))
     return tests, arms
+
+
+def run(conninfo: str) -> tuple[str, bool]:
+    """Fill the database unless the demo is there, and run all jobs.
+
+    Returns what to print, and whether all jobs succeeded.
+    """
+    window = Window(datetime.now(UTC), DAYS)
+    with closing(connect(conninfo)) as conn, report.counted("Making events") as advance:
+        known = found(conn, source_schema())
+        if not known:
+            fill(conn, source_schema(), window.as_of, progress=advance)
+    signals.defer()
+    runs = runner.run_jobs(conninfo, window, JOBS)
+    with closing(connect(conninfo)) as conn:
+        latest = report.latest_days(conn, analytics_schema())
+    parts = (latest, report.summary_text(window, runs), known)
+    return "\n\n".join(filter(None, parts)), all(run.ok for run in runs)
 
 
 def found(conn: psycopg.Connection, schema: str) -> str:

@@ -17,7 +17,7 @@ from dbt_project.database import DatabaseError, database_name, is_embedded
 from dbt_project.load.event import ALIASES, COLUMNS, event_row, shown
 from dbt_project.load.files import Counted, records
 from dbt_project.messages import Failure
-from dbt_project.window import DEFAULT_DAYS, MAX_DAYS, Window
+from dbt_project.window import DEFAULT_DAYS, MAX_DAYS, Window, iso
 
 IDENTITY = itemgetter(
     *map(source.EVENT_COLUMNS[1:].index, ("anonymous_user_id", "event_name", "occurred_at"))
@@ -79,6 +79,12 @@ class Loaded(NamedTuple):
     first_at: datetime
     last_at: datetime
     notes: list[str]
+
+    def __str__(self) -> str:
+        return (
+            f"Loaded {self.events:,} events of {self.users:,} users, {iso(self.first_at)} to"
+            f" {iso(self.last_at)}"
+        )
 
 
 class BadFile(Failure):
