@@ -42,10 +42,8 @@ from dbt_project.window import DEFAULT_DAYS, JOBS, MAX_DAYS, selection
 @click.option("--job", "jobs", type=click.Choice(JOBS), multiple=True,
               help="Run this job only; repeat for several. All of them by default.")  # fmt: skip
 @click.option("--window-days", type=click.IntRange(1, MAX_DAYS), default=DEFAULT_DAYS,
-              show_default=True, help="How many UTC days to recompute, today included.")  # fmt: skip
-@click.option(
-    "--from", "first", type=options.Day(), help="Recompute this day and later ones, as of now."
-)
+              show_default=True, help="How many days to recompute, today included.")  # fmt: skip
+@click.option("--from", "first", type=options.Day(), help="Recompute the days since this one.")
 @click.option("--to", "last", type=options.Day(), help="Last day of --from.  [default: today]")
 @click.option("--as-of", type=options.Instant(),
               help="Compute as of this time, or the end of this day.  [default: now]")  # fmt: skip
