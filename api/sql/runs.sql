@@ -15,7 +15,8 @@ cross join lateral (
         ignored_by_rule,
         error_text,
         holder,
-        dbt_invocation_id
+        dbt_invocation_id,
+        {{ js_time("kept_since") }} as kept_since
 ) as item
 order by runs.started_at desc, runs.job_name
 limit %(limit)s

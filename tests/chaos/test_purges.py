@@ -89,16 +89,17 @@ def test_what_would_be_lost_is_named_first(source, run, computed, monkeypatch):
     log = source.conn.execute("select count(*) from analytics.rollup_runs").fetchone()
     purge(source, "older than ten days")
     jobs = ("--allow-purged", "--job", "daily", "--job", "funnel")
-    first = min(row["occurred_at"] for row in oracle.valid_events(source.rows(), NOON)).date()
-    days = {key[0] for key in computed.daily if key[0] < first}
-    daily, funnel = (sum(key[0] in days for key in table)
+    begins = min(row["occurred_at"] for row in oracle.valid_events(source.rows(), NOON))
+    days = sorted({key[0] for key, row in computed.daily.items() if row[-1]})
+    daily, funnel = (sum(key[0] < begins.date() or row[-1] for key, row in table.items())
                      for table in (computed.daily, computed.funnel))  # fmt: skip
 
     outcome = run(*jobs, as_of=NOON)
     assert outcome.exit_code == 1
-    assert f"The source has no valid event before {first}." in outcome.stderr
-    told = f"{len(days)} days without any, from {min(days)} to {max(days)}, which have"
-    assert f"{told} {daily} rows of daily_metric_rollups, {funnel} rows of" in outcome.stderr
+    kept = (NOON.date() - begins.date()).days + 1
+    assert f"The source keeps {kept} days, since {begins:%Y-%m-%d %H:%M} UTC." in outcome.stderr
+    told = f"final rows of {days[0]} to {days[-1]}: {daily} rows of daily_metric_rollups, {funnel}"
+    assert told in outcome.stderr
     assert outcome.summary["ok"] is False and "Add --yes" in outcome.summary["error"]
 
     asked = []
