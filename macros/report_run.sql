@@ -53,7 +53,10 @@
     {%- elif span['last_day'] >= earliest -%}
         {{ return(text ~ '--from ' ~ [span['first_day'], earliest] | max ~ ' reaches them.') }}
     {%- endif -%}
-    {{ return(text ~ '--as-of ' ~ span['last_day']
+    {#- Eight days later all rows of the last day are final, so no newer run hinders this one. -#}
+    {%- set last = modules.datetime.datetime.fromisoformat(span['last_day'])
+        + modules.datetime.timedelta(days=8) -%}
+    {{ return(text ~ '--as-of ' ~ last.date()
         ~ ' --window-days 180 reaches the last of them.') }}
 {%- endmacro %}
 

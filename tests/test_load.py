@@ -561,13 +561,13 @@ def test_a_file_that_grows_or_cannot_be_read_is_told(db):
         (-13, 0, None),
         (-14, 0, "--from 2026-11-10."),
         (-100, -90, "--from 2026-08-16."),
-        (-1000, -998, "--as-of 2024-03-01 --window-days 3."),
+        (-1000, -998, "--as-of 2024-03-09 --window-days 11."),
         (
             -1000,
             -500,
-            "with --as-of for the days before, then with --as-of 2025-07-12 --window-days 180.",
+            "with --as-of for the days before, then with --as-of 2025-07-20 --window-days 180.",
         ),
-        (-200, -1, "--as-of 2026-05-28 --window-days 21, then with --from 2026-05-29."),
+        (-200, -1, "--as-of 2026-06-05 --window-days 29, then with --from 2026-05-29."),
         (1, 2, "All of these events are in the future"),
     ],
 )
