@@ -55,7 +55,7 @@ def test_bad_window_days_are_refused(get, path, value):
         *(("/v1/metrics/daily", f"format={value}", "format must be json or csv.")
           for value in ("xml", "", "CSV", "%20csv")),
         *((path, "limt=5", "Unknown parameter 'limt': this endpoint takes ")
-          for path in ("/v1/runs", "/health", "/ready")),
+          for path in ("/v1/runs", "/ready")),
         ("/v1/metrics/daily", "format=csv&format=csv", "format is given 2 times"),
         ("/v1/metrics/experiments", "experiment_id=a%00b", "must not contain a NUL"),
         ("/v1/metrics/experiments", "experiment_id=a&experiment_id=", "is given 2 times"),
