@@ -24,7 +24,7 @@ FOREIGN = Path(__file__).with_name("foreign_code.sql")
 COLUMNS = """
     select
         attname,
-        format_type(atttypid, atttypmod),
+        replace(format_type(atttypid, atttypmod), '"', ''),  -- of quote_all_identifiers
         attnotnull and not atthasdef and attidentity = ''
     from pg_attribute
     where
