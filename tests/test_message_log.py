@@ -30,7 +30,7 @@ def test_a_message_log_gives_the_numbers_that_can_be_counted_by_hand(source, cli
     assert loaded.exit_code == 0, loaded.stderr
     users = len({sender for sender, *_ in rows})
     assert loaded.stdout.startswith(f"Loaded 1,500 events of {users} users, 2004-04-15T")
-    assert "--as-of 2004-06-2" in loaded.stderr
+    assert "--as-of 2004-07-07 --window-days 84" in loaded.stderr
     ran = cli("--json", "--as-of", NOW.isoformat(), "--window-days", 60)
     assert ran.exit_code == 0, ran.stdout
 
