@@ -13,7 +13,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 from api.queries import NAMES, TABLES
 from api.settings import Settings
 from dbt_project import preflight
-from dbt_project.database import DatabaseError
+from dbt_project.messages import DatabaseError
 
 PAUSE_S = 1.0
 LOST = (psycopg.OperationalError, psycopg.InterfaceError)

@@ -4,8 +4,9 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from dbt_project.database import DatabaseError, analytics_schema, given_url, parse_url
-from dbt_project.messages import Failure
+from dbt_project.database import analytics_schema
+from dbt_project.messages import DatabaseError, Failure
+from dbt_project.url import given_url, parse_url
 
 THREADS = 8
 

@@ -13,8 +13,8 @@ from psycopg import sql
 from psycopg.errors import Diagnostic, InsufficientPrivilege, LockNotAvailable
 
 from dbt_project import preflight, run_log
-from dbt_project.database import PINNED, DatabaseError, only_row
-from dbt_project.messages import echo, one_line
+from dbt_project.database import PINNED, only_row
+from dbt_project.messages import DatabaseError, echo, one_line
 from dbt_project.preflight import OURS
 from dbt_project.source import TABLES, existing_source_tables
 

@@ -24,6 +24,10 @@ class Failure(Exception):
     status = FAILED
 
 
+class DatabaseError(Failure):
+    """The database cannot be used; the message is one sentence."""
+
+
 def printable(text: str) -> str:
     """Return `text` with unsafe characters escaped.
 

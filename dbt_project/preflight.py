@@ -1,23 +1,19 @@
-"""Checks before anything is written: names, rights, whose tables these are, what would be lost."""
+"""Checks before anything is written: names, rights, and whose tables these are."""
 
 import re
-import sys
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import click
 import psycopg
 from psycopg import sql
-from psycopg.rows import dict_row
 
 from dbt_project import ROOT, macros, run_log
-from dbt_project.database import DatabaseError, only_row
-from dbt_project.messages import Failure, echo, one_line
+from dbt_project.database import only_row
+from dbt_project.messages import DatabaseError, one_line
 from dbt_project.source import TABLES, existing_source_tables
-from dbt_project.window import MAX_DAYS, ROLLUPS, Window
+from dbt_project.window import ROLLUPS
 
 OURS = ["rollup_runs", "experiment_catalog", "funnel_steps", *ROLLUPS.values()]
 FOREIGN = Path(__file__).with_name("foreign_code.sql")
@@ -165,11 +161,12 @@ def _run_log() -> Columns:
 @cache
 def _models() -> dict[str, Columns]:
     """Return what the models' yml files promise."""
-    return {name: _columns(model) for name, model in _yml().items() if "config" in model}
+    return {name: _columns(model) for name, model in described().items() if "config" in model}
 
 
 @cache
-def _yml() -> dict[str, dict[str, Any]]:
+def described() -> dict[str, dict[str, Any]]:
+    """Return what the models' yml files say, by model."""
     import yaml  # comes with dbt
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -217,72 +214,3 @@ def _problems(
     ):
         problems.append(f"no unique index on ({', '.join(ours.key)})")
     return problems
-
-
-class PurgedKept(Failure):
-    """The user did not agree to lose what cannot be computed again; nothing was run."""
-
-
-def confirm_purged(
-    conn: psycopg.Connection,
-    schemas: tuple[str, str],
-    jobs: tuple[str, ...],
-    window: Window,
-    yes: bool,
-) -> None:
-    """Say what `--allow-purged` does to days that the source lost; ask unless `yes` is given.
-
-    `schemas` are the source's and the rollups'. Asks nothing where there is nothing to lose.
-    Raises PurgedKept when the answer is no, or when there is no terminal to ask at.
-    """
-    loss = _loss(conn, *schemas, jobs, window)
-    if not loss:
-        return
-    echo(loss, err=True)
-    if yes or (has_terminal() and click.confirm("Recompute them?", err=True)):
-        return
-    advice = "" if has_terminal() else " Add --yes to agree without a terminal."
-    raise PurgedKept(f"Nothing was run, and these days keep their rows.{advice}")
-
-
-def has_terminal() -> bool:
-    return sys.stdin.isatty()
-
-
-def _loss(
-    conn: psycopg.Connection, source: str, analytics: str, jobs: tuple[str, ...], window: Window
-) -> str | None:
-    """Return what is lost: what a run would otherwise leave alone."""
-    rows_lost: list[str] = []
-    days: list[str] = []
-    begins = "The source has no valid event."
-    for job in jobs:
-        table = ROLLUPS[job]
-        exists = "select to_regclass(quote_ident(%s) || '.' || %s) is not null"
-        if not only_row(conn, exists, [analytics, table])[0]:
-            continue
-        query = macros("run_limits").run_limits(
-            *(sql.Identifier(*name).as_string() for name in (
-                (source, "event_logs"), (analytics, table), (analytics, "rollup_runs"))),
-            job, _yml()[table]["config"]["meta"]["shows_events"],
-            f"cast('{window.as_of}' as timestamptz)",
-            f"'{window.as_of - timedelta(days=MAX_DAYS)}'",
-            f"'{window.as_of + timedelta(minutes=5)}'",
-            window.start.date(), window.end.date() - timedelta(days=1),
-        )  # fmt: skip
-        with conn.transaction(), conn.cursor(row_factory=dict_row) as cursor:
-            cursor.execute("set local timezone = 'UTC'")
-            [found] = cursor.execute(query).fetchall()
-        if found["is_purged"] and found["rows_kept"]:
-            rows_lost.append(f"{found['rows_kept']:,} rows of {table}")
-            days += [found["first_left"], found["last_left"]]
-            if since := found["kept_since"]:
-                begins = f"The source keeps {found['days_kept']} days, since {since[:16]} UTC."
-    if not days:
-        return None
-    return (
-        f"{begins} With --allow-purged this run recomputes, from what is left, final rows of"
-        f" {min(days)} to {max(days)}: {', '.join(rows_lost)}. Counts fall, often to 0, users look"
-        " new, and rows of event names and of the funnel's variants go. They cannot be computed"
-        " again."
-    )

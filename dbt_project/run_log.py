@@ -20,15 +20,8 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from dbt_project import ROOT, macros
-from dbt_project.database import (
-    SERVER_TIMEOUTS,
-    DatabaseError,
-    Statement,
-    connect,
-    database_name,
-    only_row,
-)
-from dbt_project.messages import HELD, Failure
+from dbt_project.database import SERVER_TIMEOUTS, Statement, connect, database_name, only_row
+from dbt_project.messages import HELD, DatabaseError, Failure
 from dbt_project.window import Window
 
 ORPHANED = "The process was killed or lost its connection; the next run found that out."

@@ -14,11 +14,12 @@ from typing import Any
 
 import psycopg
 
-from dbt_project import ROOT, home, preflight, retry, run_log, signals
-from dbt_project.database import TIMEOUTS, analytics_schema, connect, dbt_environment, source_schema
+from dbt_project import ROOT, home, preflight, purged, retry, run_log, signals
+from dbt_project.database import analytics_schema, connect, dbt_environment, source_schema
 from dbt_project.messages import Failure, echo
 from dbt_project.report import ENDED_WELL, steps_shown
 from dbt_project.run_log import JobRun
+from dbt_project.url import TIMEOUTS
 from dbt_project.window import ACROSS, JOBS, ROLLUPS, Window, jobs_of, selection
 
 QUIET = ("--log-level", "none", "--log-level-file", "debug", "--no-version-check")
@@ -58,7 +59,7 @@ def run_jobs(
         with signals.interruptible(), closing(connect(conninfo, autocommit=True)) as conn:
             preflight.check(conn, *schemas)
             run_log.create(conn, schemas[1])
-            preflight.confirm_purged(conn, schemas, jobs, window, yes)
+            purged.confirm(conn, schemas, jobs, window, yes)
     last: dict[str, JobRun] = {}
     for wait in (*retry.WAITS_S, None):
         # The last of the jobs to succeed completes the tables that some tests compare.

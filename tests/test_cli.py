@@ -16,8 +16,10 @@ import tables
 from tables import GUARDED, NOW, image, stored
 
 from dbt_project import ROOT, preflight, runner
-from dbt_project.database import TIMEOUTS, DatabaseError, connect, database_name, parse_url
+from dbt_project.database import connect, database_name
+from dbt_project.messages import DatabaseError
 from dbt_project.source import create_source_tables
+from dbt_project.url import TIMEOUTS, parse_url
 
 NOWHERE = "postgresql://nobody:secret@localhost:1/nothing"
 TODAY, DAY = datetime.now(UTC).replace(tzinfo=None), timedelta(days=1)

@@ -17,7 +17,7 @@ from pathspec import PathSpec
 from api import create_app
 from api.settings import Settings
 from dbt_project import ROOT
-from dbt_project.database import parse_url
+from dbt_project.url import parse_url
 
 IGNORED = PathSpec.from_lines("gitwildmatch", (ROOT / ".dockerignore").read_text().splitlines())
 DOCKERFILE = (ROOT / "Dockerfile").read_text()

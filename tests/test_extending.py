@@ -16,7 +16,7 @@ from test_metrics_document import Queries
 from api import create_app
 from api.settings import Settings
 from dbt_project import ROOT, demo
-from dbt_project.database import parse_url
+from dbt_project.url import parse_url
 
 PAGE = documents.read("docs/extending.md")
 WINDOW = ("--window-days", "30")

@@ -14,8 +14,9 @@ from api import create_app
 from api.settings import Settings
 from dbt_project import ROOT, runner
 from dbt_project import init as initialise
-from dbt_project.database import database_name, dbt_environment, parse_url
+from dbt_project.database import database_name, dbt_environment
 from dbt_project.source import TABLES
+from dbt_project.url import parse_url
 
 PASSWORD = "p@ss/w:rd 100%?"
 # Names that would do harm wherever they are not quoted.

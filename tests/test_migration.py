@@ -12,7 +12,7 @@ from psycopg.types.json import Jsonb
 from api import create_app
 from api.settings import Settings
 from dbt_project import ROOT
-from dbt_project.database import parse_url
+from dbt_project.url import parse_url
 
 GUIDE = (ROOT / "docs/migration.md").read_text()
 KEPT, COMPUTED = 60, 20  # days of old rows: in all, and those that its worker made of events

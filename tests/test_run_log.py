@@ -13,7 +13,8 @@ from psycopg.rows import dict_row
 from tables import NOW, image
 
 from dbt_project import run_log, runner
-from dbt_project.database import connect, parse_url
+from dbt_project.database import connect
+from dbt_project.url import parse_url
 from dbt_project.window import Window
 
 JOBS = ("daily", "experiment", "funnel")

@@ -17,8 +17,8 @@ from commands import wait_until
 from psycopg.conninfo import conninfo_to_dict
 
 from dbt_project import ROOT, embedded
-from dbt_project.database import parse_url
 from dbt_project.messages import Failure
+from dbt_project.url import parse_url
 
 NOBODY = 65534
 

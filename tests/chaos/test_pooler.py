@@ -15,7 +15,8 @@ from traffic import traffic
 from api import create_app
 from api.settings import Settings
 from dbt_project import run_log
-from dbt_project.database import connect, parse_url
+from dbt_project.database import connect
+from dbt_project.url import parse_url
 
 TEMPORARY = "select relname from pg_class where relpersistence = 't' and relkind = 'r'"
 STATUSES = "select job_name, status from analytics.rollup_runs order by started_at, job_name"

@@ -7,7 +7,7 @@ import pytest
 from tables import NOW, Rollups, after_run, differences, expected, image, stored
 from test_against_oracle import NOON, awkward
 
-from dbt_project import preflight
+from dbt_project import purged
 
 DAY = timedelta(days=1)
 # What an app may delete between two runs.
@@ -103,14 +103,14 @@ def test_what_would_be_lost_is_named_first(source, run, computed, monkeypatch):
     assert outcome.summary["ok"] is False and "Add --yes" in outcome.summary["error"]
 
     asked = []
-    monkeypatch.setattr(preflight, "has_terminal", lambda: True)
-    monkeypatch.setattr(preflight.click, "confirm", lambda *question, err: asked.append(question))
+    monkeypatch.setattr(purged, "has_terminal", lambda: True)
+    monkeypatch.setattr(purged.click, "confirm", lambda *question, err: asked.append(question))
     outcome = run(*jobs, as_of=NOON)
     assert (outcome.exit_code, len(asked)) == (1, 1)
     assert image(source.conn) == before
     assert source.conn.execute("select count(*) from analytics.rollup_runs").fetchone() == log
 
-    monkeypatch.setattr(preflight.click, "confirm", lambda *question, err: True)
+    monkeypatch.setattr(purged.click, "confirm", lambda *question, err: True)
     assert run(*jobs, as_of=NOON).exit_code == 0
     wanted = expected(source.rows(), NOON, 14)._replace(experiment=computed.experiment)
     assert differences(stored(source.conn), wanted) == []

@@ -9,7 +9,8 @@ from commands import assert_log_tells, assert_nothing_is_left, at_once, jobs
 from tables import NOW, differences, expected, stored
 
 from dbt_project import run_log
-from dbt_project.database import connect, parse_url
+from dbt_project.database import connect
+from dbt_project.url import parse_url
 from dbt_project.window import Window
 
 WINDOW = Window(NOW.replace(tzinfo=UTC), 14)

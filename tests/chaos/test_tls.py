@@ -14,8 +14,10 @@ from pgbouncer import pgbouncer
 from tables import NOW, differences, event, expected, stored
 from tls import PASSWORD, guarded
 
-from dbt_project.database import DatabaseError, connect, parse_url
+from dbt_project.database import connect
+from dbt_project.messages import DatabaseError
 from dbt_project.source import create_source_tables
+from dbt_project.url import parse_url
 
 DAILY = "/v1/metrics/daily?from=2026-11-22&to=2026-11-22"
 
