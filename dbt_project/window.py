@@ -18,8 +18,6 @@ ROLLUPS = {
 # The folder of the tests that compare jobs. dbt adds such a test where all it reads is selected.
 ACROSS = "across"
 DEFAULT_DAYS, MAX_DAYS = 14, 180
-# So long after a day all of its rows are final: the longest horizon is seven days.
-SETTLING_DAYS = 8
 
 
 def selection(jobs: tuple[str, ...]) -> tuple[str, ...]:

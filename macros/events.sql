@@ -34,7 +34,8 @@
 
 {#- The end of the longest horizon of a metric, or of what is valid. -#}
 {% macro events_until() -%}
-    {{ return([window_end() + modules.datetime.timedelta(days=7), valid_until()] | min) }}
+    {%- set horizon = modules.datetime.timedelta(days=longest_horizon_days() | int) -%}
+    {{ return([window_end() + horizon, valid_until()] | min) }}
 {%- endmacro %}
 
 {#-

@@ -53,9 +53,9 @@
     {%- elif span['last_day'] >= earliest -%}
         {{ return(text ~ '--from ' ~ [span['first_day'], earliest] | max ~ ' reaches them.') }}
     {%- endif -%}
-    {#- Eight days later all rows of the last day are final, so no newer run hinders this one. -#}
+    {#- When all rows of the last day are final, so that no newer run hinders this one. -#}
     {%- set last = modules.datetime.datetime.fromisoformat(span['last_day'])
-        + modules.datetime.timedelta(days=8) -%}
+        + modules.datetime.timedelta(days=longest_horizon_days() | int + 1) -%}
     {{ return(text ~ '--as-of ' ~ last.date()
         ~ ' --window-days 180 reaches the last of them.') }}
 {%- endmacro %}

@@ -11,6 +11,11 @@
     from generate_series(0, {{ (last_day() - first_day()).days }}) as day_number
 {%- endmacro %}
 
+{#- Of the metrics; the command line asks too, so it uses nothing of dbt. -#}
+{% macro longest_horizon_days() -%}
+    7
+{%- endmacro %}
+
 {#- Whether the day and its horizon ended before `as_of`. -#}
 {% macro is_final(day, horizon_days=0) -%}
     {{ day }} + {{ horizon_days }} < cast('{{ as_of().date() }}' as date)

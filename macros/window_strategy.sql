@@ -74,7 +74,7 @@
     select spine.day
     from ({{ window_spine() }}) as spine
     where
-        {{ is_final('spine.day', 7) }}
+        {{ is_final('spine.day', longest_horizon_days()) }}
         or exists (select 1 from {{ latest_rows(rollup) }} as latest where not latest.is_final)
 {%- endmacro %}
 

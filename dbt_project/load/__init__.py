@@ -12,12 +12,12 @@ import psycopg
 from psycopg import errors, sql
 from psycopg.rows import tuple_row
 
-from dbt_project import demo, source
-from dbt_project.database import DatabaseError, database_name, is_embedded
+from dbt_project import demo, macros, source
+from dbt_project.database import database_name, is_embedded
 from dbt_project.load.event import ALIASES, COLUMNS, event_row, shown
 from dbt_project.load.files import Counted, records
-from dbt_project.messages import Failure
-from dbt_project.window import DEFAULT_DAYS, MAX_DAYS, SETTLING_DAYS, Window, iso
+from dbt_project.messages import DatabaseError, Failure
+from dbt_project.window import DEFAULT_DAYS, MAX_DAYS, Window, iso
 
 IDENTITY = itemgetter(
     *map(source.EVENT_COLUMNS[1:].index, ("anonymous_user_id", "event_name", "occurred_at"))
@@ -244,8 +244,9 @@ def out_of_reach(first_at: datetime, last_at: datetime, now: datetime) -> list[s
     if first < oldest:
         day = min(last, oldest - timedelta(days=1))
         # As of an earlier time, a run would leave out what was not final then.
-        days = (day - first).days + 1 + SETTLING_DAYS
-        as_of = day + timedelta(days=SETTLING_DAYS)
+        settling = int(macros("time").longest_horizon_days()) + 1
+        days = (day - first).days + 1 + settling
+        as_of = day + timedelta(days=settling)
         options.append(f"--as-of {as_of} --window-days {min(days, MAX_DAYS)}")
         if days > MAX_DAYS:
             options.insert(0, "--as-of for the days before")
