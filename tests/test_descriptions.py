@@ -60,8 +60,8 @@ def test_described_columns_match_the_tables(source, manifest):
     compiled = [one.node for one in outcome.result.results if one.node.resource_type == "model"]
     # The tests' quick way to compile gives what dbt's own does.
     for node in (node for node in compiled if node.extra_ctes):
-        by_dbt = compilation.inject_ctes_into_sql.by_dbt(node._pre_injected_sql, node.extra_ctes)
-        assert by_dbt == node.compiled_code
+        by_dbt = compilation.inject_ctes_into_sql.__wrapped__
+        assert by_dbt(node._pre_injected_sql, node.extra_ctes) == node.compiled_code
     queries_by_id = {node.unique_id: node.compiled_code for node in compiled}
     queries_by_id[f"seed.{PROJECT}.funnel_steps"] = "select * from analytics.funnel_steps"
     queries_by_id |= {

@@ -101,10 +101,29 @@ def test_days_outside_the_window_keep_every_byte(lively, run):
     assert image(lively.conn, where=f"not {outside}") != window
 
 
-def test_a_nightly_purge_keeps_what_was_final(lively, run):
-    run("--window-days", 20)
-    logs = {job: oracle.Log(newest=NOW) for job in ("daily", "experiment", "funnel")}
+@pytest.fixture
+def follow(lively, run):
+    """Run 20 days, and return a function that runs as of a time and compares with the model.
+
+    The function checks that each job notes the given words.
+    """
+    assert run("--window-days", 20).summary["ok"]
+    logs = {job: oracle.Log(newest=NOW) for job in Rollups._fields}
     model = stored(lively.conn)
+
+    def follow(as_of, words):
+        nonlocal model
+        outcome = run(as_of=as_of)
+        assert outcome.summary["ok"], outcome.stdout
+        model = after_run(model, lively.rows(), as_of, 14, logs)
+        assert differences(stored(lively.conn), model) == []
+        notes = [note for job in outcome.summary["jobs"] for note in job["notes"]]
+        assert len(notes) == 3 and all(words in note for note in notes)
+
+    return follow
+
+
+def test_a_nightly_purge_keeps_what_was_final(lively, run, follow):
     for night in range(1, 4):
         now = NOW + night * DAY - 12 * HOUR
         if night == 1:  # by day
@@ -115,12 +134,7 @@ def test_a_nightly_purge_keeps_what_was_final(lively, run):
         else:  # one old event of one phone, in the window or before it
             lively.event(at(9), "app_opened", "late")
             lively.event(at(30), "app_opened", "late")
-        outcome = run(as_of=now)
-        assert outcome.summary["ok"], outcome.stdout
-        model = after_run(model, lively.rows(), now, 14, logs)
-        assert differences(stored(lively.conn), model) == []
-        notes = [note for job in outcome.summary["jobs"] for note in job["notes"]]
-        assert len(notes) == 3 and all("The source keeps" in note for note in notes)
+        follow(now, "The source keeps")
     log = lively.conn.execute("select count(kept_since) from analytics.rollup_runs").fetchone()
     assert log == (3 * 3,)
 
@@ -132,18 +146,10 @@ def test_a_nightly_purge_keeps_what_was_final(lively, run):
     assert fresh.daily[at(8).date(), "dau", "overall"][0] == 0
 
 
-def test_an_older_run_never_replaces_a_newer_one(lively, run, cli):
-    assert run("--window-days", 20).summary["ok"]
-    logs = {job: oracle.Log(newest=NOW) for job in ("daily", "experiment", "funnel")}
-    model = stored(lively.conn)
+def test_an_older_run_never_replaces_a_newer_one(lively, run, cli, follow):
     lively.event(at(5), "session_submitted", "late", mapping={"x": "A"})
     for as_of in (at(4, hour=0), at(5, hour=8), NOW - HOUR):
-        outcome = run(as_of=as_of)
-        assert outcome.summary["ok"], outcome.stdout
-        model = after_run(model, lively.rows(), as_of, 14, logs)
-        assert differences(stored(lively.conn), model) == []
-        notes = [note for job in outcome.summary["jobs"] for note in job["notes"]]
-        assert len(notes) == 3 and all("left alone what was not final" in n for n in notes)
+        follow(as_of, "left alone what was not final")
     before = stored(lively.conn)
     columns = "job_name, status, window_start, window_end, as_of"
     future = "'daily', 'SUCCESS', '2027-01-01', '2027-01-02', '2027-01-01'"
