@@ -187,8 +187,8 @@ def old(request, source, now):
 def split(rollups, day):
     """The rows of the days before a day, and those from it on."""
     return (
-        tables.Rollups(*({k: r for k, r in rows.items() if k[0] < day} for rows in rollups)),
-        tables.Rollups(*({k: r for k, r in rows.items() if k[0] >= day} for rows in rollups)),
+        tables.of_days(rollups, lambda its: its < day),
+        tables.of_days(rollups, lambda its: its >= day),
     )
 
 
