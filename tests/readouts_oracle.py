@@ -506,11 +506,12 @@ def split(rows: dict[tuple[date, str], Statistic], variants: list[Variant]) -> R
     planned = {v.variant_id: Fraction(v.weight) for v in variants if v.weight}
     expected = {name: weight / sum(planned.values()) for name, weight in planned.items()}
     total = sum(users[variant] for variant in planned)
-    df, chi2, p = len(planned) - 1, None, None
+    df, chi2, p = None, None, None
     shares = {v: Fraction(users[v], total) for v in planned} if total else {}
-    if total and df > 0:
-        terms = ((shares[v] - share) ** 2 / share for v, share in expected.items())
-        chi2 = float(total * sum(terms))
+    if total:
+        chi2 = float(total * sum((shares[v] - e) ** 2 / e for v, e in expected.items()))
+    if total and len(planned) > 1:
+        df = len(planned) - 1
         p = float(chdtrc(df, chi2))
     is_off = any(abs(shares[v] - expected[v]) >= Fraction(1, 1000) for v in shares)
     crossed = sum(crossovers.values())
@@ -540,11 +541,11 @@ def split(rows: dict[tuple[date, str], Statistic], variants: list[Variant]) -> R
 
 
 def srm_of(users: int, variants: int, p: float | None, is_off: bool) -> str:
-    if p is None or users < max(8 * variants, 100):
+    if users < max(8 * variants, 100):
         return "too_few"
-    if p < 0.001 and is_off:
-        return "mismatch"
-    return "warn" if p < 0.01 else "ok"
+    if p is None or p >= 0.01:
+        return "ok"
+    return "mismatch" if p < 0.001 and is_off else "warn"
 
 
 def crossover_of(share: float, users: int) -> str:
@@ -570,29 +571,32 @@ def difference_before(
             ]
             if min(arm.users for arm in arms) < 30:
                 continue
-            a, b = (variances(arm, metric.measure)[1] / arm.users for arm in arms)
+            a, b = (arm.second_m2 / (arm.users - 1) / arm.users for arm in arms)
+            difference = float(arms[1].second_mean - arms[0].second_mean)
             if a + b > 0:
-                n0, n1 = (arm.users for arm in arms)
-                t = float(arms[1].second_mean - arms[0].second_mean) / root(a + b)
-                p_values.append(p_of(t, welch_df(a, b, n0, n1)))
+                df = welch_df(a, b, *(arm.users for arm in arms))
+                p_values.append(p_of(difference / root(a + b), df))
+            elif difference:
+                p_values.append(0.0)
     p_value = min(p_values, default=None)
     is_alarm = p_value is not None and p_value < 0.001 / (len(variants) - 1) / len(guarded)
     return {"pre_difference_p": p_value, "pre_difference": "alarm" if is_alarm else "ok"}
 
 
 def coverage(stored: set[date], exposed: set[date], now: datetime) -> Row:
-    missing = min(exposed - stored, default=None)
+    missing = exposed - stored
+    in_reach = {day for day in missing if day >= now.date() - 179 * DAY}
     return {
         "covers_from": min(stored, default=None),
-        "complete_from": missing and max(missing, now.date() - 179 * DAY),
-        "is_complete": missing is None,
+        "complete_from": min(in_reach, default=None),
+        "is_complete": not missing,
     }
 
 
 def exposed_days(source: Source, now: datetime) -> dict[str, set[date]]:
     return {
         id_key(experiment): {
-            at.date() for *_, at in exposures(source, experiment, now) if at <= now
+            at.date() for *_, at in exposures(source, experiment, now) if at.date() <= now.date()
         }
         for experiment in {row["experiment_id"] for row in source.experiments} - {None}
     }
