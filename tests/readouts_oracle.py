@@ -290,7 +290,7 @@ def compare(control: Arm, treatment: Arm, metric: Metric, comparisons: int = 1) 
         **cuped(control, treatment, measure, lift_se),
         "chance_to_win": float(ndtr(z if metric.desired == "increase" else -z)),
         "mde": mde,
-        "users_to_detect": math.ceil((n0 + n1) * max(0.0, (mde / 0.10) ** 2 - 1)),
+        "users_to_detect": (n0 + n1) * max(0.0, (mde / 0.10) ** 2 - 1),
     }
 
 
@@ -427,23 +427,24 @@ def readout(
 ) -> Row:
     treatment = merged(list(of_variant.values()))
     control = None if of_control is None else merged(list(of_control.values()))
-    days = sorted(of_variant.keys() | (of_control or {}).keys())
+    days = [sorted(cell) for cell in (of_variant, of_control or {}) if cell]
+    cohort_days = max(map(len, days), default=0)
     status = status_of(control, treatment, metric.measure)
     row = metric._asdict() | dict.fromkeys(NUMBERS) | {
         "users": treatment.users,
         "control_users": control and control.users,
         "value": as_float(value_of(treatment, metric.measure)),
         "control_value": as_float(control and value_of(control, metric.measure)),
-        "first_day": days[0] if days else None,
-        "last_day": days[-1] if days else None,
-        "cohort_days": len(days),
+        "first_day": min((its[0] for its in days), default=None),
+        "last_day": max((its[-1] for its in days), default=None),
+        "cohort_days": cohort_days,
         "status": status,
         "verdict": "wait",
     }  # fmt: skip
     if control and status == "ok":
         row |= compare(control, treatment, metric, comparisons)
         conversions = round(max(arm.users * arm.mean for arm in (control, treatment)))
-        if len(days) >= 7 and (metric.measure != "any" or conversions >= 150):
+        if cohort_days >= 7 and (metric.measure != "any" or conversions >= 150):
             row["verdict"] = verdict(row, metric.desired)
     if blocked:
         row["verdict"] = "blocked"

@@ -52,7 +52,8 @@ CLICKED = {
     "lift": 0.10737635875015035, "lift_low": 0.022834743416468975,
     "lift_high": 0.1919179740838317, "lift_always_low": -0.02363693718743827,
     "lift_always_high": 0.23838965468773898, "p_always": 0.19828762653886753,
-    "chance_to_win": 0.9936099095578164, "mde": 0.12082078398976061, "users_to_detect": 2910,
+    "chance_to_win": 0.9936099095578164, "mde": 0.12082078398976061,
+    "users_to_detect": 2909.400414817,
 }  # fmt: skip
 CLICKS_PER_ACTION = {
     "value": 0.23649337410805302, "control_value": 0.2185741088180113,
