@@ -388,7 +388,7 @@ def readouts(
     for experiment, variants in variants_by_experiment.items():
         control, blocked = control_of(variants), is_blocked(health_rows[experiment])
         for metric in metrics:
-            of_control = cells[experiment, control, metric.metric_name] if control else None
+            of_control = None if control is None else cells[experiment, control, metric.metric_name]
             for variant in variants:
                 if not variant.is_control:
                     cell = cells[experiment, variant.variant_id, metric.metric_name]

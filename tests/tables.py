@@ -323,7 +323,7 @@ def differences(found: Rollups, wanted: Rollups) -> list[str]:
 
 def alike(one: Any, other: Any, **tolerance: float) -> bool:
     """Whether two values, or all values in them, are the same but for rounding."""
-    if isinstance(one, float | Decimal) and isinstance(other, float):
+    if isinstance(one, float | Decimal) and isinstance(other, float | Decimal):
         return math.isclose(one, other, **tolerance)
     if isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():
         return all(alike(one[name], other[name], **tolerance) for name in other)
