@@ -16,6 +16,7 @@ from dbt_project.source import TABLES, existing_source_tables
 from dbt_project.window import ROLLUPS
 
 OURS = ["rollup_runs", "experiment_catalog", "funnel_steps", *ROLLUPS.values()]
+OURS += [f"experiment_{name}" for name in ("metrics", "statistics", "readouts", "health")]
 FOREIGN = Path(__file__).with_name("foreign_code.sql")
 COLUMNS = """
     select

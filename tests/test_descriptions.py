@@ -83,7 +83,7 @@ def test_exposures_list_the_tables_of_their_endpoints(manifest):
         return {table for n in names for table in re.findall(r'"analytics"\.(\w+)', statements[n])}
 
     reads = {"api_runs": tables("runs"), "api_ready": tables(*(f"job_{job}" for job in JOBS))}
-    for one in (responses.DAILY, responses.EXPERIMENTS, responses.FUNNELS, responses.SUMMARY):
+    for one in responses.ENDPOINTS:
         names = [*one.statements, *(f"job_{job}" for job in one.jobs), f"{one.name}.csv"]
         reads[f"api_{one.name}"] = tables(*(name for name in names if name in statements))
     reads["dashboard"] = set().union(*reads.values())
