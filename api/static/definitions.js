@@ -84,7 +84,7 @@ export function numbers(row, metric) {
     ["Smallest detectable lift", given(row.mde, percent(row.mde)),
       "The lift that this many users detect in 80% of experiments, with one look at the end."],
     ["Users to go", given(row.users_to_detect, count(row.users_to_detect)),
-      "How many more users such a look needs to detect a lift of 10%. The always-valid interval needs more."],
+      "How many more users such a look needs to detect a lift of 10%. The always-valid interval needs about twice as many in all."],
   ].filter(([, shown]) => shown);
 }
 

@@ -51,8 +51,7 @@ function headline(one, rows, health, called) {
   }
   if (rows.every((row) => row.status === "no_control")) {
     const controls = one.variants.filter((variant) => variant.is_control).length;
-    return ["wait", controls ? `No verdict: ${count(controls)} variants are marked as the control. Mark one.`
-      : "No verdict: no variant is marked as the control.", []];
+    return ["wait", `No verdict: ${controls ? count(controls) : "no"} variants are marked as the control. Mark one.`, []];
   }
   const largest = (found) => found.reduce((a, b) => (Math.abs(b.lift) > Math.abs(a.lift) ? b : a), found[0]);
   const worse = find("worse", "goal")[0] ?? find("worse", "guardrail")[0];
@@ -107,7 +106,7 @@ function covered(rows, health) {
   const days = rows.filter((row) => row.cohort_days);
   const ends = (key) => days.map((row) => row[key]).sort();
   return [days.length ? `Users exposed from ${date(ends("first_day")[0])} to ${date(ends("last_day").pop())}, whatever number of days is chosen above.`
-    : "No day of exposure is complete yet.", !health.is_complete && " Earlier days are missing, see “Days”."];
+    : "No day of exposure is complete yet.", !health.is_complete && " Some days are missing, see “Days”."];
 }
 
 /** The checks that forbid a verdict, as clauses. */
@@ -133,17 +132,16 @@ export function healthCard(health, rows) {
   const check = (title, state, text, how) => el("li", { class: "check" },
     el("div", {}, el("h4", {}, title), el("span", { class: `status ${state[0]}` }, state[1])),
     el("p", {}, text),
-    el("details", {}, el("summary", {}, `How is this computed?`, el("span", { class: "sr" }, ` ${title}`)), el("p", { class: "note" }, how)));
+    el("details", {}, el("summary", {}, "How is this computed?", el("span", { class: "sr" }, ` ${title}`)), el("p", { class: "note" }, how)));
   const state = (value) => STATES[value] ?? ["", String(value)];
   const exposed = sum(health.variants.map((variant) => variant.users + variant.crossover_users));
-  const days = health.covers_from
-    ? `Stored from ${date(health.covers_from)}.${health.is_complete ? " All days with an exposure are there." : ` Days from ${date(health.complete_from)} are missing.`}`
-    : "No day is stored.";
+  const missing = health.complete_from ? `days are missing, the first is ${date(health.complete_from)}` : "days are missing";
+  const days = `Stored from ${date(health.covers_from)}; ${health.is_complete ? "no day with an exposure is missing" : missing}.`;
   return el("section", { class: "card health", "aria-label": "Can it be trusted?" },
     el("h3", {}, "Can it be trusted?"),
     el("ul", { class: "checks" },
-      check("Split of the users", state(health.srm),
-        health.srm === "too_few" ? `${plural(health.users, "user")} so far.` : [`Users are split ${split(health)}, p\u00a0${equals(health.srm_p)}.`],
+      check("Split of the users", Number.isFinite(health.srm_p) ? state(health.srm) : ["", "no data"],
+        health.srm === "too_few" || health.srm_p === null ? `${plural(health.users, "user")} so far.` : [`Users are split ${split(health)}, p\u00a0${equals(health.srm_p)}.`],
         `A χ² test (χ² ${precise(health.srm_chi2)}, ${plural(health.srm_df ?? 0, "degree")} of freedom) compares the users of the variants with their weights. It fails below `
         + "p = 0.001 if a share is off by 0.1 points or more: users are then lost or sent elsewhere, and what is left cannot be compared. Below p = 0.01 look closer."),
       check("Users in two variants", state(health.crossover),
@@ -151,7 +149,7 @@ export function healthCard(health, rows) {
         "Users whose events name another variant of this experiment after their exposure. They are left out everywhere. "
         + "From 0.1% look closer; 1% and 10 users fail the check, because the rest is then a selection."),
       check("Alike before the exposure", health.pre_difference_p === null ? ["", "no data"] : state(health.pre_difference),
-        health.pre_difference_p === null ? "No metric has 30 users in a variant and in the control." : `The smallest p is ${pValue(health.pre_difference_p)}.`,
+        health.pre_difference_p === null ? "There is nothing to compare: too few users, or none had events before." : `The smallest p is ${pValue(health.pre_difference_p)}.`,
         "Welch's t-test on the same metrics over the 14 days before each user's exposure, for goals and guardrails. It fails below 0.001, divided by the number of "
         + "comparisons: the variants then differed before they could have an effect."),
       check("Days", health.is_complete ? ["ok", "complete"] : ["", "incomplete"], days,
