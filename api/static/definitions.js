@@ -12,14 +12,14 @@ function events(names) {
 }
 
 const span = ({ delay_hours: from, window_hours: long }) =>
-  (from ? `${hours(from)} to ${hours(from + long)} after the exposure` : `in the ${hours(long)} after the exposure`);
+  (from ? `from ${hours(from)} to ${hours(from + long)} after the exposure` : `in the ${hours(long)} after the exposure`);
 
 /** A metric in one sentence. */
 export function meaning(metric) {
   const { measure, event_name: name, denominator_event_name: below, cap } = metric;
-  if (measure === "any") return `Share of the exposed users with ${events(name)}, ${span(metric)}.`;
-  if (measure === "ratio") return `How often ${events(name)} happened for each time of ${events(below)}, ${span(metric)}.`;
-  return `How often ${events(name)} happened per exposed user, ${span(metric)}${cap ? `, at most ${count(cap)} times counted` : ""}.`;
+  if (measure === "any") return `Share of the exposed users with ${events(name)} ${span(metric)}.`;
+  if (measure === "ratio") return `How often ${events(name)} happened, divided by how often ${events(below)} happened, ${span(metric)}.`;
+  return `How often ${events(name)} happened per exposed user ${span(metric)}${cap ? `, at most ${count(cap)} times counted` : ""}.`;
 }
 
 export const value = (n, { measure }) => (measure === "any" ? percent(n) : precise(n));
@@ -68,7 +68,7 @@ export function numbers(row, metric) {
       "The difference to the control, in percent of the control's value. The always-valid 95% interval holds however often you look "
       + "(asymptotic confidence sequence, tuned for 5,000 users), and for all variants of the metric together. It decides the verdict."],
     ["p, always valid", given(row.p_always, pValue(row.p_always)),
-      "How surprising this lift would be without an effect, however often you look. Below 0.05, the always-valid interval excludes zero."],
+      "The p-value of the lift that holds however often you look. Below 0.05, the always-valid interval excludes zero."],
     ["Lift, fixed interval", given(row.lift, `${relative(row.lift)}, ${range(row.lift_low, row.lift_high)}`),
       `The 95% interval of the lift by Student's t and the delta method. ${LOOKS}`],
     ["Difference", given(row.difference, `${difference[0]}, ${difference[1]} to ${difference[2]}, p\u00a0${equals(row.p_value)}`),

@@ -153,8 +153,8 @@ CLAIMS = {
     ],
     "definitions.js": [
         """m.meaning({ measure: 'ratio', event_name: 'a|b', denominator_event_name: '',
-            delay_hours: 24, window_hours: 168 }) === 'How often “a” or “b” happened for each time '
-            + 'of any event, 24 hours to 8 days after the exposure.'""",
+            delay_hours: 24, window_hours: 168 }) === 'How often “a” or “b” happened, divided by '
+            + 'how often any event happened, from 24 hours to 8 days after the exposure.'""",
         """m.meaning({ measure: 'count', event_name: '$key_event', delay_hours: 0, window_hours: 30,
             cap: 9 }).endsWith('in the 30 hours after the exposure, at most 9 times counted.')""",
     ],

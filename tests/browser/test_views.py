@@ -74,7 +74,7 @@ def test_every_number_of_a_readout_is_explained(visit, site):
         summary.press("Enter")
     assert page.page.locator("#panel details[open]").count() == 9  # verdict, checks, metrics
     explained = page.text(".result:not(.axis) >> nth=0")
-    assert "a key event, in the 24 hours after the exposure" in explained
+    assert "a key event in the 24 hours after the exposure" in explained
     assert "Days\n" in explained and "Users\n" in explained
     fixed = page.page.get_by_label("Fixed interval too")
     drawn = page.page.locator(".plot .fixed")

@@ -4,7 +4,7 @@ import { COLUMNS, equals, meaning, numbers, range, value } from "../definitions.
 import { swatch } from "../chart.js";
 import { el, name, svg } from "../dom.js";
 import { card, partly } from "../figure.js";
-import { count, percent, plural, relative, tick, words } from "../format.js";
+import { count, percent, relative, tick, words } from "../format.js";
 import { MOST } from "../numbers.js";
 import { metricName } from "./verdict.js";
 
@@ -16,6 +16,7 @@ const NO_LIFT = {
   zero_denominator: "the denominator is zero", zero_variance: "all users alike",
 };
 const CLEAR = ["better", "worse"];
+let both = false; // whether the fixed intervals are shown
 
 /**
  * @param {string} id of the experiment
@@ -29,11 +30,13 @@ export function resultsCard(id, rows, called) {
   const most = scale(shown);
   const picture = el("div", { class: "results" }, axis(most), groups(shown).map(([title, metrics]) => [
     el("h4", { class: "role" }, title), metrics.map((group) => metricRows(group, most, called))]));
-  const fixed = el("input", { type: "checkbox", id: "fixed", onchange: () => {
-    picture.classList.toggle("with-fixed", fixed.checked);
-    which.textContent = fixed.checked ? BOTH : ALWAYS;
-  } });
-  const which = el("p", { class: "note" }, ALWAYS);
+  const which = el("p", { class: "note" });
+  const show = () => {
+    picture.classList.toggle("with-fixed", both);
+    which.textContent = both ? BOTH : ALWAYS;
+  };
+  const fixed = el("input", { type: "checkbox", id: "fixed", checked: both, onchange: () => { both = fixed.checked; show(); } });
+  show();
   return card({
     title: "Against the control", file: `${id}_readouts`, picture,
     head: [which, el("label", { class: "choice" }, fixed, "Fixed interval too")],
@@ -135,6 +138,7 @@ export function variantsCard(id, variants, health) {
       return Object.assign([variant.variant_id, ...columns.map((key) => size[key] ?? null)], { of: variant });
     }),
     adds: ["users", "crossover_users"],
-    note: `Exposed users: the variant was assigned while the experiment ran. ${plural(variants.length, "variant")}.`,
+    note: "Users were exposed on a stored day. Planned share: the weight, divided by the sum of all weights. "
+      + "In two variants: users whose events name another variant, left out of all other numbers.",
   });
 }

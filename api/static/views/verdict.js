@@ -36,7 +36,7 @@ export function verdictCard(one, rows, health, called) {
     also(rows.filter((row) => !told.includes(row)), kind, called),
     el("p", { class: "note" }, covered(rows, health), always && " Intervals are always valid at 95%: they hold if you look every day."),
     el("details", {}, el("summary", {}, "How is this decided?"),
-      el("p", { class: "note" }, "The always-valid interval of the lift decides. If it excludes zero, a variant is better or worse, in the direction "
+      el("p", { class: "note" }, "The always-valid interval of the lift decides, in brackets behind it. The lift is the difference in percent of the control. If its interval excludes zero, a variant is better or worse, in the direction "
         + "that the metric should move. The sentence begins with what matters most: a failed check, then a goal or guardrail that got worse, a goal that "
         + `got better, one that must wait, one without a difference. A metric waits until it has ${DAYS} days whose users all had their time and, if it is `
         + `a share, ${CONVERSIONS} conversions in the better variant. “About how many users” is what one look at the end needs to detect a lift of 10%.`)));
@@ -44,7 +44,7 @@ export function verdictCard(one, rows, health, called) {
 
 /** Which read-outs lead, and what they say: the kind of verdict, the sentence, the rows it is about. */
 function headline(one, rows, health, called) {
-  const find = (verdict, ...roles) => rows.filter((row) => row.verdict === verdict && (!roles.length || roles.includes(row.metric.role)));
+  const find = (verdict, role) => rows.filter((row) => row.verdict === verdict && row.metric.role === role);
   const ended = one.status === "ENDED" ? "Ended. " : "";
   if (rows.some((row) => row.verdict === "blocked")) {
     return ["bad", ["Do not decide: ", list(failures(health)), ". Find out why first."], []];
@@ -54,17 +54,17 @@ function headline(one, rows, health, called) {
     return ["wait", `No verdict: ${controls ? count(controls) : "no"} variants are marked as the control. Mark one.`, []];
   }
   const largest = (found) => found.reduce((a, b) => (Math.abs(b.lift) > Math.abs(a.lift) ? b : a), found[0]);
-  const worse = find("worse", "goal")[0] ?? find("worse", "guardrail")[0];
-  const better = largest(find("better", "goal"));
+  const leading = ["goal", "secondary", "guardrail"].find((role) => rows.some((row) => row.metric.role === role));
+  const worse = find("worse", leading)[0] ?? find("worse", "guardrail")[0];
+  const better = largest(find("better", leading));
   const compared = (row, is) => [called(row.variant_id), ` is ${is} than `, called(row.control_variant_id), " on ", metricName(row), ": ", interval(row)];
   if (worse) {
     return ["bad", [ended, compared(worse, "worse"), better && [", but ", compared(better, "better")], "."], [worse, better].filter(Boolean)];
   }
   if (better) return ["good", [ended, compared(better, "better"), "."], [better]];
-  const goals = rows.filter((row) => row.metric.role === rows[0].metric.role);
-  const waits = goals.find((row) => row.verdict === "wait");
+  const [waits] = find("wait", leading);
   if (waits) return ["wait", [ended ? "Ended too early to tell on " : "Keep waiting for ", metricName(waits), ": ", list(missing(waits)), "."], [waits]];
-  const [row] = goals;
+  const [row] = find("no_difference_yet", leading);
   return ["", [ended, "No clear difference ", ended ? "" : "yet ", "between ", called(row.variant_id), " and ", called(row.control_variant_id), " on ",
     metricName(row), ": ", interval(row), row.users_to_detect > 0 && `, with ${needed(row)}`, "."], [row]];
 }
@@ -112,17 +112,17 @@ function covered(rows, health) {
 /** The checks that forbid a verdict, as clauses. */
 function failures(health) {
   return [
-    health?.srm === "mismatch" && `users are split ${split(health)} (p\u00a0${equals(health.srm_p)})`,
+    health?.srm === "mismatch" && `users are ${split(health) ?? "not split as planned"} (p\u00a0${equals(health.srm_p)})`,
     health?.crossover === "alarm" && `${percent(health.crossover_share)} of the users were in more than one variant`,
     health?.pre_difference === "alarm" && `the variants differed before the exposure (p\u00a0${equals(health.pre_difference_p)})`,
   ].filter(Boolean);
 }
 
-/** "52.7 : 47.3 and not 50 : 50"; where that would be too long, only the variant that is off most. */
+/** "split 52.7 : 47.3, planned was 50 : 50", of few variants. */
 function split({ variants }) {
   const weighted = variants.filter((variant) => variant.weight > 0);
   const ratio = (key) => weighted.map((variant) => tick(variant[key] ?? 0).slice(0, -1)).join("\u00a0:\u00a0");
-  return weighted.length <= 4 ? `${ratio("share")}, planned was ${ratio("expected_share")}` : "otherwise than planned";
+  return weighted.length <= 4 ? `split ${ratio("share")}, planned was ${ratio("expected_share")}` : null;
 }
 
 const STATES = { ok: ["ok", "passed"], warn: ["", "look closer"], mismatch: ["failed", "failed"], alarm: ["failed", "failed"], too_few: ["", "too few users"] };
@@ -141,7 +141,7 @@ export function healthCard(health, rows) {
     el("h3", {}, "Can it be trusted?"),
     el("ul", { class: "checks" },
       check("Split of the users", Number.isFinite(health.srm_p) ? state(health.srm) : ["", "no data"],
-        health.srm === "too_few" || health.srm_p === null ? `${plural(health.users, "user")} so far.` : [`Users are split ${split(health)}, p\u00a0${equals(health.srm_p)}.`],
+        health.srm === "too_few" || health.srm_p === null ? `${plural(health.users, "user")} so far.` : `Users are ${split(health) ?? "in many variants, see below"}, p\u00a0${equals(health.srm_p)}.`,
         `A χ² test (χ² ${precise(health.srm_chi2)}, ${plural(health.srm_df ?? 0, "degree")} of freedom) compares the users of the variants with their weights. It fails below `
         + "p = 0.001 if a share is off by 0.1 points or more: users are then lost or sent elsewhere, and what is left cannot be compared. Below p = 0.01 look closer."),
       check("Users in two variants", state(health.crossover),
