@@ -16,7 +16,6 @@ select
     {%- for estimate in estimates %}
     {{ csv_number(estimate) }} as {{ estimate }},
     {%- endfor %}
-    users_to_detect,
     first_day,
     last_day,
     cohort_days,

@@ -30,7 +30,6 @@ metrics as (
             {%- for estimate in estimates %}
             {{ js_number("readouts." ~ estimate) }} as {{ estimate }},
             {%- endfor %}
-            readouts.users_to_detect,
             readouts.first_day,
             readouts.last_day,
             readouts.cohort_days,
@@ -114,10 +113,13 @@ health as (
                                     || to_char(health.covers_from, 'YYYY-MM-DD'),
                                     'no day is stored yet'
                                 ),
-                                '.',
-                                ' Run `python cli.py --job experiment --from '
-                                || to_char(health.complete_from, 'YYYY-MM-DD')
-                                || '` to add the missing days.'
+                                '. ',
+                                coalesce(
+                                    'Run `python cli.py --job experiment --from '
+                                    || to_char(health.complete_from, 'YYYY-MM-DD')
+                                    || '` to add the missing days.',
+                                    'The missing days are too old to be computed.'
+                                )
                             )
                     end
                 ],

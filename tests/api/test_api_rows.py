@@ -206,7 +206,7 @@ READOUT = {
     "lift_high": 0.30000000000000004, "lift_always_low": -0.25, "lift_always_high": 0.125,
     "p_always": 1, "cuped_lift": 0.0001, "cuped_lift_low": 0.00001, "cuped_lift_high": 3,
     "variance_reduction": 0, "p_holm": 0.05, "chance_to_win": 0.975, "mde": 7.5,
-    "users_to_detect": 9223372036854775807, "first_day": "2026-11-01", "last_day": "2026-11-09",
+    "users_to_detect": 10**17, "first_day": "2026-11-01", "last_day": "2026-11-09",
     "cohort_days": 8, "status": "ok", "verdict": "better",
 }  # fmt: skip
 NO_TEST = dict.fromkeys(READOUT) | {
@@ -232,7 +232,10 @@ HEALTH = {
 }  # fmt: skip
 BARE = HEALTH | {
     "control_variant_id": None, "users": 0, "variants": [], "srm": "too_few", "covers_from": None,
-    "complete_from": None, "notes": ["Not every exposed user is counted: no day is stored yet."],
+    "complete_from": None, "notes": [
+        "Not every exposed user is counted: no day is stored yet."
+        " The missing days are too old to be computed."
+    ],
 }  # fmt: skip
 DONE = BARE | {"is_complete": True, "notes": []}
 STATUSES = ("no_control", "too_few", "zero_denominator", "zero_control", "zero_variance")
