@@ -15,7 +15,10 @@ from dbt_project.messages import DatabaseError, one_line
 from dbt_project.source import TABLES, existing_source_tables
 from dbt_project.window import ROLLUPS
 
-OURS = ["rollup_runs", "experiment_catalog", "funnel_steps", *ROLLUPS.values()]
+OURS = [
+    "rollup_runs", "experiment_catalog", "experiment_health", "experiment_metrics",
+    "experiment_readouts", "experiment_statistics", "funnel_steps", *ROLLUPS.values(),
+]  # fmt: skip
 FOREIGN = Path(__file__).with_name("foreign_code.sql")
 COLUMNS = """
     select
@@ -166,12 +169,15 @@ def _models() -> dict[str, Columns]:
 
 @cache
 def described() -> dict[str, dict[str, Any]]:
-    """Return what the models' yml files say, by model."""
+    """Return what the models' yml files say, by model, and as `job` the folder."""
     import yaml  # comes with dbt
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    files = (yaml.load(path.read_text(), loader) for path in sorted(ROOT.glob("models/*/*.yml")))
-    return {model["name"]: model for file in files for model in file.get("models", [])}
+    return {
+        model["name"]: model | {"job": path.parent.name}
+        for path in sorted(ROOT.glob("models/*/*.yml"))
+        for model in yaml.load(path.read_text(), loader).get("models", [])
+    }
 
 
 def _columns(model: dict[str, Any]) -> Columns:

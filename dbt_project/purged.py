@@ -12,7 +12,7 @@ from dbt_project import macros
 from dbt_project.database import only_row
 from dbt_project.messages import Failure, echo
 from dbt_project.preflight import described
-from dbt_project.window import MAX_DAYS, ROLLUPS, Window
+from dbt_project.window import MAX_DAYS, Window
 
 
 class PurgedKept(Failure):
@@ -52,15 +52,20 @@ def _loss(
     rows_lost: list[str] = []
     days: list[str] = []
     begins = "The source has no valid event."
-    for job in jobs:
-        table = ROLLUPS[job]
+    rollups = [
+        (job, name, model["config"]["meta"]["shows_events"])
+        for name, model in described().items()
+        for job in jobs
+        if model["job"] == job and "meta" in model.get("config", {})
+    ]
+    for job, table, shows_events in rollups:
         exists = "select to_regclass(quote_ident(%s) || '.' || %s) is not null"
         if not only_row(conn, exists, [analytics, table])[0]:
             continue
         query = macros("run_limits").run_limits(
             *(sql.Identifier(*name).as_string() for name in (
                 (source, "event_logs"), (analytics, table), (analytics, "rollup_runs"))),
-            job, described()[table]["config"]["meta"]["shows_events"],
+            job, shows_events,
             f"cast('{window.as_of}' as timestamptz)",
             f"'{window.as_of - timedelta(days=MAX_DAYS)}'",
             f"'{window.as_of + timedelta(minutes=5)}'",

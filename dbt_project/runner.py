@@ -206,7 +206,7 @@ def _note(message: str, runs: list[JobRun]) -> None:
         found = json.loads(message.removeprefix(LIMITS))
         for run in runs:
             if run.job_name == found["job"]:
-                run.kept_since = found["kept_since"]
+                run.kept_since = found["kept_since"] or run.kept_since
                 run.notes += found["notes"]
     elif message.startswith(RUN):
         found = json.loads(message.removeprefix(RUN))

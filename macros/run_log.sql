@@ -53,7 +53,7 @@ comment on column {{ schema }}.rollup_runs.kept_since is
 -#}
 {% macro log_runs(results, ignored) -%}
     {%- set rollups = results | selectattr('node.resource_type', 'equalto', 'model')
-        | selectattr('node.config.meta.shows_events', 'defined') | list -%}
+        | selectattr('node.config.meta.is_logged', 'defined') | list -%}
     {%- for rollup in rollups if rollup.status != 'skipped' -%}
         {%- set job = rollup.node.fqn[1] -%}
         {%- set errors = [] -%}

@@ -1,3 +1,5 @@
+-- The job writes nothing before its seed is checked.
+-- depends_on: {{ ref('experiment_metrics') }}
 with source as (
 
     select * from {{ source('app', 'experiments') }}

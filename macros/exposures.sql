@@ -1,0 +1,25 @@
+{#- When the events that `experiment_statistics` reads begin: 14 days before the first exposure. -#}
+{% macro before_exposure() -%}
+    {{ return([window_start() - modules.datetime.timedelta(days=14), valid_from()] | max) }}
+{%- endmacro %}
+
+{#-
+    When they end: the longest span of a metric after the last exposure. The seed is there when dbt
+    compiles the model in a run; without it, as for the docs, the end is that of the valid events.
+-#}
+{% macro after_exposure() -%}
+    {%- set seed = ref('experiment_metrics') -%}
+    {%- set latest = valid_until() -%}
+    {%- if execute and model.resource_type != 'unit_test'
+        and run_query("select to_regclass('" ~ seed ~ "')").rows[0][0] is not none -%}
+        {%- set hours = run_query('select max(delay_hours + window_hours) from ' ~ seed).rows[0][0] -%}
+        {%- set ends = window_end() + modules.datetime.timedelta(hours=(hours or 0) | float) -%}
+        {{ return([ends, latest] | min) }}
+    {%- endif -%}
+    {{ return(latest) }}
+{%- endmacro %}
+
+{#- The name of the event that `$key_event` stands for. -#}
+{% macro key_event() -%}
+    session_submitted
+{%- endmacro %}
