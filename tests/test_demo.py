@@ -36,12 +36,29 @@ def filled(lasting_database):
         yield conn
 
 
-def test_default_size_is_a_six_figure_number_of_events(db):
+def test_default_size_shows_every_kind_of_verdict(db, cli):
     told = []
     total = demo.fill(db, "public", NOW, progress=lambda *call: told.append(call))
+    db.commit()
     assert 100_000 <= total <= 200_000
     assert one(db, "select count(distinct anonymous_user_id) from event_logs") > 2_500
     assert len(told) > 20 and told == sorted(told) and told[-1] == (total, total)
+    window = ("--as-of", NOW.isoformat(), "--window-days", demo.DAYS)
+    assert cli("--job", "experiment", *window).exit_code == 0
+    query = """
+        select right(experiment_id, -4), verdict, srm, crossover, cohort_days < 7, is_complete
+        from analytics.experiment_readouts
+        inner join analytics.experiment_health using (experiment_id)
+        where metric_name = 'logged_24h' and variant_id = 'B' order by 1
+    """
+    assert db.execute(query).fetchall() == [
+        ("first_workout", "better", "ok", "ok", False, True),
+        ("home_feed", "blocked", "ok", "alarm", False, True),
+        ("push_time", "blocked", "mismatch", "ok", False, True),
+        ("rest_timer", "no_difference_yet", "ok", "ok", False, True),
+        ("streak_badge", "no_difference_yet", "ok", "ok", False, True),
+        ("weekly_goal", "wait", "ok", "ok", True, True),
+    ]
 
 
 def test_same_seed_and_moment_give_the_same_rows_in_any_zone(db):
