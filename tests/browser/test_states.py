@@ -158,7 +158,7 @@ def test_hostile_names_are_shown_as_text(visit, serve, copy):
         assert not page.is_wider_than_the_screen()
     page.page.get_by_role("tab", name="Experiments").click()
     page.page.get_by_role("link", name="<img").click()
-    expect(page.page.locator(".detail h2")).to_contain_text("<img")
+    expect(page.page.locator(".detail-head h2")).to_contain_text("<img")
     assert "owned" not in page.page.title()
 
 

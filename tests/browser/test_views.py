@@ -57,11 +57,11 @@ def test_change_compares_with_the_window_before_or_says_why_not(visit, site):
 
 def test_experiments_marks_the_control_and_follows_the_hash(visit, site):
     page = visit(site, "#/experiments?experiment=exp_rest_timer")
-    assert "exp_rest_timer" in page.text(".detail h2")
+    assert "exp_rest_timer" in page.text(".detail-head h2")
     assert page.page.locator(".legend .tag").count() == 4
     assert page.page.locator(".legend li").count() == 12
     page.page.get_by_role("link", name="exp_streak_badge").click()
-    expect(page.page.locator(".detail h2")).to_contain_text("streak")
+    expect(page.page.locator(".detail-head h2")).to_contain_text("streak")
     assert "experiment=exp_streak_badge" in page.page.url
     assert "ended" in page.text(".detail-head")
     table = page.page.get_by_role("table", name="Variants")
@@ -77,7 +77,7 @@ def test_every_number_of_a_readout_is_explained(visit, site):
     assert "a key event in the 24 hours after the exposure" in explained
     assert "Days\n" in explained and "Users\n" in explained
     fixed = page.page.get_by_label("Fixed interval too")
-    drawn = page.page.locator(".plot .fixed")
+    drawn = page.page.locator(".range.fixed")
     assert drawn.count() > 0 and not drawn.first.is_visible()
     fixed.press("Space")
     assert drawn.first.is_visible() and "Lower line: the fixed 95% interval" in page.text()
