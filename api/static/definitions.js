@@ -88,5 +88,5 @@ export function numbers(row, metric) {
   ].filter(([, shown]) => shown);
 }
 
-/** "= 0.03", or "< 1e-15". */
-export const equals = (p) => (p < 1e-15 ? pValue(p) : `=\u00a0${pValue(p)}`);
+/** "= 0.03", "< 1e-15": in one piece. */
+export const equals = (p) => (p < 1e-15 ? pValue(p) : `= ${pValue(p)}`).replaceAll(" ", "\u00a0").replaceAll("-", "\u2011");

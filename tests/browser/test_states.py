@@ -206,7 +206,7 @@ def test_verdict_says_first_what_matters_most(visit, site):
         answer = readouts(id, changes, "BC" if id == REST else "B")
         page.page.route("**/readouts?*", lambda route, _, json=answer: route.fulfill(json=json))
         page.open(f"?{nth}#/experiments?window=90&experiment={id}")  # another document
-        said = page.text(".sentence").replace("\u2212", "-").replace("\u00a0", " ")
+        said = page.text(".sentence").translate({0x2212: "-", 0x2011: "-", 0xA0: " "})
         assert said == sentence
         box = page.page.locator(".sentence").bounding_box()
         assert box["y"] + box["height"] < PHONE["height"]

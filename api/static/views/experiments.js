@@ -181,7 +181,7 @@ function card({ metric, title, label: called = metric, horizon, write, tick: tic
     rows,
     key: drawn,
     note: [help, partly(drawn.length, variants.length, "variant", "the control first, then the largest"),
-      pending(series.flatMap((row) => row.reasons), "Dashed")],
+      pending(series.flatMap((row) => row.reasons.filter((_, i) => row.values[i] !== null)), "Dashed")],
     summary: `${plural(variants.length, "variant")} over ${days.length} days.`,
     draw: (host) => lineChart(host, { days, series, format: write, tick: ticks, zero }),
   });

@@ -9,7 +9,7 @@ import { MOST } from "../numbers.js";
 import { metricName } from "./verdict.js";
 
 const SAYS = {
-  better: "better", worse: "worse", wait: "wait", no_difference_yet: "no clear difference yet", blocked: "blocked by a check",
+  better: "better", worse: "worse", wait: "wait", no_difference_yet: "no clear difference", blocked: "blocked by a check",
 };
 const NO_LIFT = {
   no_control: "no single control", too_few: "fewer than 30 users in a variant", zero_control: "the control is zero",

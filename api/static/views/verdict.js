@@ -33,7 +33,7 @@ export function verdictCard(one, rows, health, called) {
   const always = told.some((row) => Number.isFinite(row.lift));
   return el("section", { class: `card verdict ${kind}`, "aria-label": "Verdict" },
     el("p", { class: "sentence" }, sentence),
-    also(rows.filter((row) => !told.includes(row)), kind, called),
+    told.length > 0 && rows.length > told.length && also(rows.filter((row) => !told.includes(row)), kind, called),
     el("p", { class: "note" }, covered(rows, health), always && " Intervals are always valid at 95%: they hold if you look every day."),
     el("details", {}, el("summary", {}, "How is this decided?"),
       el("p", { class: "note" }, "The always-valid interval of the lift decides, in brackets behind it. The lift is the difference in percent of the control. If its interval excludes zero, a variant is better or worse, in the direction "
@@ -90,16 +90,15 @@ function missing(row) {
 
 /** The other verdicts: those that are clear by name, the rest counted. */
 function also(rows, kind, called) {
-  if (rows.some((row) => row.verdict === "blocked")) return null;
   const clear = rows.filter((row) => row.verdict === "better" || row.verdict === "worse");
   const counted = [["no_difference_yet", "without a clear difference"], ["wait", "too early to tell"]]
     .map(([verdict, text]) => [rows.filter((row) => row.verdict === verdict).length, text]).filter(([n]) => n)
     .map(([n, text]) => `${count(n)} ${text}`);
   const safe = kind === "good" && rows.some((row) => row.metric.role === "guardrail") && " No guardrail got worse so far.";
-  return (clear.length || counted.length) && el("p", {},
+  return el("p", {},
     clear.slice(0, MOST.lines).map((row) => [called(row.variant_id), ` is ${row.verdict} on `, metricName(row), " (", row.metric.role, "): ", interval(row), ". "]),
     clear.length > MOST.lines && `${plural(clear.length - MOST.lines, "more clear result")} below. `,
-    counted.length > 0 && `Also: ${list(counted)}.`, safe);
+    counted.length > 0 && `Other comparisons: ${list(counted)}.`, safe);
 }
 
 function covered(rows, health) {
