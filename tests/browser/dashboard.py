@@ -20,8 +20,6 @@ NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 AXE = AXE_FILE_PATH.read_text()
 DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 360, "height": 740}
 KEY = "dashboard-token"
-
-
 METRICS = {"logged_24h": "goal", "sessions_7d": "secondary", "returned_week_1": "guardrail"}
 LIFT = {"difference": 0.06, "difference_low": 0.04, "difference_high": 0.08, "p_value": 2e-9,
         "lift": 0.24, "lift_low": 0.16, "lift_high": 0.32, "lift_always_low": 0.118,
@@ -35,7 +33,7 @@ def readouts(
 ) -> dict:
     """Return an answer of the API in which every metric of every variant has the same numbers.
 
-    `changes` has other values of `health`, of a metric, or of a variant's metric as in `B mde`.
+    `changes` has other values: of `all`, of a variant's metric as `B logged_24h`, of `health`.
     """
     changes = changes or {}
     row = LIFT | {"control_variant_id": "A", "users": 1500, "control_users": 1600,

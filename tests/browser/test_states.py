@@ -175,7 +175,7 @@ FIRST, REST, STREAK = "exp_first_workout", "exp_rest_timer", "exp_streak_badge"
 VERDICTS = {
     "blocked": (FIRST, {"all": {"verdict": "blocked"}, "health": {
         "srm": "mismatch", "srm_p": 2.4e-5, "variants": SPLIT, "crossover": "alarm",
-        "crossover_share": 0.031}},
+        "crossover_share": 0.031, "is_complete": False, "notes": ["Run `--from 2026-09-20`."]}},
         "Do not decide: users are split 52.7 : 47.3, planned was 50 : 50 (p = 2e-5) and 3.1% of"
         " the users were in more than one variant. Find out why first."),
     "worse": (REST, {"C returned_week_1": WORSE, "B logged_24h": BETTER},
@@ -208,6 +208,8 @@ def test_verdict_says_first_what_matters_most(visit, site):
         page.open(f"?{nth}#/experiments?window=90&experiment={id}")  # another document
         said = page.text(".sentence").translate({0x2212: "-", 0x2011: "-", 0xA0: " "})
         assert said == sentence
+        missing = page.page.locator(".health code").all_inner_texts()
+        assert missing == ["--from 2026-09-20"] * ("incomplete" in page.text(".health"))
         box = page.page.locator(".sentence").bounding_box()
         assert box["y"] + box["height"] < PHONE["height"]
         assert page.axe() == [] and not page.is_wider_than_the_screen()

@@ -82,6 +82,8 @@ def test_every_number_of_a_readout_is_explained(visit, site):
     fixed.press("Space")
     assert drawn.first.is_visible() and "Lower line: the fixed 95% interval" in page.text()
     assert page.axe() == []
+    page.page.emulate_media(color_scheme="dark")
+    assert page.axe("color-contrast") == []
 
 
 def test_verdict_holds_for_every_window_in_print_and_in_forced_colours(visit, site):

@@ -84,7 +84,8 @@ function result(row, most, called) {
     el("span", { class: "pair" }, el("b", {}, value(row.value, metric)), el("span", { class: "range" }, `control ${value(row.control_value, metric)}`)),
     has ? plot(row, most) : el("span", { class: "range" }, `No test: ${NO_LIFT[row.status] ?? row.status}`),
     el("span", { class: "pair" }, has && [
-      el("b", { class: mood }, relative(row.lift)), el("span", { class: "range" }, `${range(row.lift_always_low, row.lift_always_high)}, p\u00a0${equals(row.p_always)}`),
+      el("b", { class: mood }, relative(row.lift)),
+      el("span", { class: "range" }, `${range(row.lift_always_low, row.lift_always_high)}, p\u00a0${equals(row.p_always)}`),
       el("span", { class: "range fixed" }, `fixed ${range(row.lift_low, row.lift_high)}, p\u00a0${equals(row.p_value)}`)]),
     el("span", { class: `says ${mood}` }, SAYS[row.verdict] ?? String(row.verdict)),
     more);

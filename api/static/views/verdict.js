@@ -36,16 +36,18 @@ export function verdictCard(one, rows, health, called) {
     told.length > 0 && rows.length > told.length && also(rows.filter((row) => !told.includes(row)), kind, called),
     el("p", { class: "note" }, covered(rows, health), always && " Intervals are always valid at 95%: they hold if you look every day."),
     el("details", {}, el("summary", {}, "How is this decided?"),
-      el("p", { class: "note" }, "The always-valid interval of the lift decides, in brackets behind it. The lift is the difference in percent of the control. If its interval excludes zero, a variant is better or worse, in the direction "
-        + "that the metric should move. The sentence begins with what matters most: a failed check, then a goal or guardrail that got worse, a goal that "
-        + `got better, one that must wait, one without a difference. A metric waits until it has ${DAYS} days whose users all had their time and, if it is `
-        + `a share, ${CONVERSIONS} conversions in the better variant. “About how many users” is what one look at the end needs to detect a lift of 10%.`)));
+      el("p", { class: "note" }, "The lift, the difference in percent of the control, has its always-valid interval in brackets, and this decides. If it excludes "
+        + "zero, a variant is better or worse, in the direction that the metric should move. The sentence begins with what matters most: a failed check, then a "
+        + "goal or guardrail that got worse, a goal that got better, one that must wait, one without a difference. "
+        + `A metric waits until it has ${DAYS} days whose users all had their time and, if it is a share, ${CONVERSIONS} conversions in the better variant. `
+        + "“About so many users” is what one look at the end needs to detect a lift of 10%.")));
 }
 
 /** Which read-outs lead, and what they say: the kind of verdict, the sentence, the rows it is about. */
 function headline(one, rows, health, called) {
   const find = (verdict, role) => rows.filter((row) => row.verdict === verdict && row.metric.role === role);
-  const ended = one.status === "ENDED" ? "Ended. " : "";
+  const stopped = { ENDED: "Ended", PAUSED: "Paused" }[one.status];
+  const ended = stopped && `${stopped}. `;
   if (rows.some((row) => row.verdict === "blocked")) {
     return ["bad", ["Do not decide: ", list(failures(health)), ". Find out why first."], []];
   }
@@ -63,9 +65,9 @@ function headline(one, rows, health, called) {
   }
   if (better) return ["good", [ended, compared(better, "better"), "."], [better]];
   const [waits] = find("wait", leading);
-  if (waits) return ["wait", [ended ? "Ended too early to tell on " : "Keep waiting for ", metricName(waits), ": ", list(missing(waits)), "."], [waits]];
+  if (waits) return ["wait", [stopped ? `${stopped} too early to tell on ` : "Keep waiting for ", metricName(waits), ": ", list(missing(waits)), "."], [waits]];
   const [row] = find("no_difference_yet", leading);
-  return ["", [ended, "No clear difference ", ended ? "" : "yet ", "between ", called(row.variant_id), " and ", called(row.control_variant_id), " on ",
+  return ["", [ended, "No clear difference ", !stopped && "yet ", "between ", called(row.variant_id), " and ", called(row.control_variant_id), " on ",
     metricName(row), ": ", interval(row), row.users_to_detect > 0 && `, with ${needed(row)}`, "."], [row]];
 }
 
@@ -96,7 +98,8 @@ function also(rows, kind, called) {
     .map(([n, text]) => `${count(n)} ${text}`);
   const safe = kind === "good" && rows.some((row) => row.metric.role === "guardrail") && " No guardrail got worse so far.";
   return el("p", {},
-    clear.slice(0, MOST.lines).map((row) => [called(row.variant_id), ` is ${row.verdict} on `, metricName(row), " (", row.metric.role, "): ", interval(row), ". "]),
+    clear.slice(0, MOST.lines).map((row) =>
+      [called(row.variant_id), ` is ${row.verdict} on `, metricName(row), " (", row.metric.role, "): ", interval(row), ". "]),
     clear.length > MOST.lines && `${plural(clear.length - MOST.lines, "more clear result")} below. `,
     counted.length > 0 && `Other comparisons: ${list(counted)}.`, safe);
 }
@@ -140,17 +143,20 @@ export function healthCard(health, rows) {
     el("h3", {}, "Can it be trusted?"),
     el("ul", { class: "checks" },
       check("Split of the users", Number.isFinite(health.srm_p) ? state(health.srm) : ["", "no data"],
-        health.srm === "too_few" || health.srm_p === null ? `${plural(health.users, "user")} so far.` : `Users are ${split(health) ?? "in many variants, see below"}, p\u00a0${equals(health.srm_p)}.`,
-        `A χ² test (χ² ${precise(health.srm_chi2)}, ${plural(health.srm_df ?? 0, "degree")} of freedom) compares the users of the variants with their weights. It fails below `
-        + "p = 0.001 if a share is off by 0.1 points or more: users are then lost or sent elsewhere, and what is left cannot be compared. Below p = 0.01 look closer."),
+        health.srm === "too_few" || health.srm_p === null ? `${plural(health.users, "user")} so far.`
+          : `Users are ${split(health) ?? "in many variants, see below"}, p\u00a0${equals(health.srm_p)}.`,
+        `A χ² test (χ² ${precise(health.srm_chi2)}, ${plural(health.srm_df ?? 0, "degree")} of freedom) compares the users of the variants with their weights. `
+        + "It fails below p = 0.001 if a share is off by 0.1 points or more: users are then lost or sent elsewhere, and what is left cannot be compared. "
+        + "Below p = 0.01 look closer."),
       check("Users in two variants", state(health.crossover),
         `${count(health.crossover_users)} of ${plural(exposed, "exposed user")}, ${percent(health.crossover_share ?? 0)}.`,
         "Users whose events name another variant of this experiment after their exposure. They are left out everywhere. "
         + "From 0.1% look closer; 1% and 10 users fail the check, because the rest is then a selection."),
       check("Alike before the exposure", health.pre_difference_p === null ? ["", "no data"] : state(health.pre_difference),
-        health.pre_difference_p === null ? "There is nothing to compare: too few users, or none had events before." : `The smallest p is ${pValue(health.pre_difference_p)}.`,
-        "Welch's t-test on the same metrics over the 14 days before each user's exposure, for goals and guardrails. It fails below 0.001, divided by the number of "
-        + "comparisons: the variants then differed before they could have an effect."),
+        health.pre_difference_p === null ? "There is nothing to compare: too few users, or none had events before."
+          : `The smallest p is ${pValue(health.pre_difference_p)}.`,
+        "Welch's t-test on the same metrics over the 14 days before each user's exposure, for goals and guardrails. It fails below 0.001, "
+        + "divided by the number of comparisons: the variants then differed before they could have an effect."),
       check("Days", health.is_complete ? ["ok", "complete"] : ["", "incomplete"], days,
         "The first day of exposure whose users are stored, and whether there is a gap until today. Days that are stored stay when the source is purged. "
         + `A day counts once the time of its last user is up: the latest that counts is ${latest(rows)}.`)),
