@@ -36,9 +36,10 @@ def respond(name: str, values: Mapping[str, Any], jobs: Sequence[str]) -> Respon
             response = Response("", mimetype="text/csv")
         # Not in the iterator: for HEAD it never starts, and so would never end.
         response.call_on_close(stack.pop_all().close)
-    last_day = values["end"] - timedelta(days=1)
-    file = f"{name}_{values['start']}_{last_day}.csv"
-    response.headers["Content-Disposition"] = f"attachment; filename={file}"
+    days = ""
+    if "end" in values:
+        days = f"_{values['start']}_{values['end'] - timedelta(days=1)}"
+    response.headers["Content-Disposition"] = f"attachment; filename={name}{days}.csv"
     return response
 
 

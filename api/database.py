@@ -10,7 +10,7 @@ from psycopg import ClientCursor, sql
 from psycopg.errors import InsufficientPrivilege, SyntaxError, UndefinedTable
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from api.queries import NAMES, TABLES
+from api.queries import MADE_BY, NAMES, TABLES
 from api.settings import Settings
 from dbt_project import preflight
 from dbt_project.messages import DatabaseError
@@ -22,7 +22,11 @@ MISSING = """
     from unnest(cast(%(tables)s as text [])) as name
     where to_regclass(quote_ident(%(schema)s) || '.' || name) is null
 """
-SUCCEEDED = "select 1 from {}.rollup_runs where status = 'SUCCESS' and job_name = any(%(names)s)"
+SUCCEEDED = """
+    select 1 from {schema}.rollup_runs
+    where status = 'SUCCESS' and job_name = any(%(names)s)
+"""
+SINCE = "and finished_at > (select min(computed_at) from {schema}.{table})"
 UNREADABLE = (
     "The API's role may not read the tables in schema {}. Let `python cli.py init --reader ROLE`"
     " grant it what it needs."
@@ -114,16 +118,30 @@ class Database:
 
     def check_tables(self, jobs: Sequence[str]) -> None:
         """Raise DatabaseError if a job has run and lacks a table all the same."""
-        succeeded = SUCCEEDED.format(sql.Identifier(self.schema).as_string().replace("%", "%%"))
         for job in jobs:
-            asked = {"schema": self.schema, "tables": [*TABLES[job]], "names": NAMES[job]}
+            asked = {"schema": self.schema, "tables": [*TABLES[job]]}
             missing = [name for (name,) in self.rows([MISSING], asked)[0]]
-            if missing and self.rows_if_there([succeeded], asked)[0]:
+            if missing and self._has_made(job, missing):
+                name = MADE_BY[job][0]
                 raise DatabaseError(
-                    f"Schema {self.schema} lacks {', '.join(missing)}, although job {job} has run."
-                    f" Run `python cli.py --job {job}`, or restore a backup: days that the source"
+                    f"Schema {self.schema} lacks {', '.join(missing)}, although job {name} has run."
+                    f" Run `python cli.py --job {name}`, or restore a backup: days that the source"
                     " has purged cannot be computed again."
                 )
+
+    def _has_made(self, job: str, missing: Sequence[str]) -> bool:
+        """Return whether a run that makes the tables succeeded.
+
+        For read-outs that is one after a table of theirs was filled: older versions made none.
+        """
+        evidence = [SUCCEEDED]
+        if job not in NAMES:
+            there = (table for table in TABLES[job] if table not in missing)
+            evidence = [SUCCEEDED + SINCE.replace("{table}", table) for table in there]
+        schema = sql.Identifier(self.schema).as_string().replace("%", "%%")
+        statements = [statement.format(schema=schema) for statement in evidence]
+        names = {"names": MADE_BY[job]}
+        return any(rows for one in statements for rows in self.rows_if_there([one], names))
 
     @contextmanager
     def cursor(self, statement: str, values: Mapping[str, Any]) -> Iterator[psycopg.ServerCursor]:

@@ -4,7 +4,7 @@ from flask import Blueprint, Response, current_app, request
 
 from api import parameters, responses
 from api.auth import token_required
-from api.responses import DAILY, EXPERIMENTS, FUNNELS, SUMMARY, Endpoint
+from api.responses import DAILY, EXPERIMENTS, FUNNELS, READOUTS, SUMMARY, Endpoint
 from dbt_project.window import Window, iso
 
 blueprint = Blueprint("v1", __name__, url_prefix="/v1")
@@ -20,6 +20,18 @@ def daily() -> Response:
 @token_required
 def experiments() -> Response:
     return _windowed(EXPERIMENTS, "experiment_id")
+
+
+@blueprint.get("/metrics/readouts")
+@token_required
+def readouts() -> Response:
+    parameters.check_names(request.args, "experiment_id", "format")
+    return responses.respond(
+        READOUTS,
+        {"generated_at": iso(current_app.extensions["now"]())},
+        {"experiment_id": parameters.text(request.args, "experiment_id")},
+        as_csv=parameters.is_csv(request.args),
+    )
 
 
 @blueprint.get("/metrics/funnels")

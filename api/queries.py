@@ -10,13 +10,20 @@ from dbt_project.window import JOBS, ROLLUPS
 FOLDER = Path(__file__).with_name("sql")
 
 # The tables of each job, its rollup first. The last rows by this column were written last.
+# The job experiment has made the read-outs only since a later version.
 TABLES: dict[str, dict[str, str | None]] = {
     "daily": {"daily_metric_rollups": "day"},
     "experiment": {"experiment_metric_rollups": "day", "experiment_catalog": "computed_at"},
     "funnel": {"funnel_rollups": "day", "funnel_steps": None},
+    "readouts": {
+        "experiment_readouts": "computed_at",
+        "experiment_health": "computed_at",
+        "experiment_statistics": None,
+    },
 }
 # The names of each job in the run log: ours, and those of the Node worker.
 NAMES = {job: [job, *sorted({f"{job}_rollup", f"{job}_rollups", ROLLUPS[job]})] for job in JOBS}
+MADE_BY = {**NAMES, "readouts": NAMES["experiment"]}
 
 
 def environment(schema: str) -> Environment:
@@ -43,5 +50,5 @@ def load(schema: str) -> dict[str, str]:
     job_state = templates.get_template("job.sql")
     for job, tables in TABLES.items():
         dated = [(table, column) for table, column in tables.items() if column]
-        statements[f"job_{job}"] = job_state.render(names=NAMES[job], tables=dated)
+        statements[f"job_{job}"] = job_state.render(names=MADE_BY[job], tables=dated)
     return statements

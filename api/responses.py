@@ -27,10 +27,12 @@ class Endpoint:
 
 DAILY = Endpoint("daily", "days", ("daily",), ("daily",))
 EXPERIMENTS = Endpoint("experiments", "experiments", ("experiment",), ("experiments",))
+READOUTS = Endpoint("readouts", "experiments", ("experiment", "readouts"), ("readouts",))
 FUNNELS = Endpoint("funnels", "rows", ("funnel",), ("funnels",))
 SUMMARY = Endpoint(
     "summary", "metrics", ("daily", "experiment"), ("summary_daily", "summary_experiments")
 )
+ENDPOINTS = (DAILY, EXPERIMENTS, READOUTS, FUNNELS, SUMMARY)
 
 
 def respond(

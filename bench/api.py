@@ -16,8 +16,11 @@ from bench.served import client, filled, flood, serving
 from dbt_project.report import table
 from dbt_project.window import Window
 
-ENDPOINTS = (responses.DAILY, responses.EXPERIMENTS, responses.FUNNELS, responses.SUMMARY)
-MEASURED = [(endpoint, days) for endpoint in ENDPOINTS for days in (7, 90)]
+MEASURED = [
+    (endpoint, days)
+    for endpoint in responses.ENDPOINTS
+    for days in ((0,) if endpoint is responses.READOUTS else (7, 90))  # which have no window
+]
 
 
 @click.command()
@@ -38,11 +41,11 @@ def main(samples: int, requests: int, connections: int) -> None:
 
 
 def _row(endpoint, days, samples, database, statements) -> tuple[str, ...]:
-    window = Window(datetime.now(UTC), days)
+    window = Window(datetime.now(UTC), days or 1)
     filters = {"experiment_id": None, "funnel_name": None, "window_days": days}
     values = parameters.values(window, filters)
     names = [*(f"job_{job}" for job in endpoint.jobs), *endpoint.statements]
-    path = f"/v1/metrics/{endpoint.name}?window_days={days}"
+    path = _path(endpoint, days)
     bare = _times(samples, lambda: database.rows([statements[n] for n in names], values))
     with client() as ask:
         _, headers, body = ask(path)
@@ -53,13 +56,17 @@ def _row(endpoint, days, samples, database, statements) -> tuple[str, ...]:
     rates = [_rate(path, samples * 2, extra) for extra in ({}, same)]
     return (
         endpoint.name,
-        str(days),
+        str(days or "all"),
         f"{len(body) / 1000:.0f}",
         *(f"{n:.2f}" for n in numbers),
         f"{rates[0]:.0f}",
         *(f"{n:.2f}" for n in unchanged),
         f"{rates[1]:.0f}",
     )
+
+
+def _path(endpoint: responses.Endpoint, days: int) -> str:
+    return f"/v1/metrics/{endpoint.name}" + (f"?window_days={days}" if days else "")
 
 
 def _times(samples: int, action: Callable[[], object]) -> tuple[float, float]:
@@ -80,7 +87,7 @@ def _rate(path: str, requests: int, extra: dict[str, str]) -> float:
 
 
 def _long_run(server: psutil.Process, requests: int, connections: int) -> str:
-    paths = [f"/v1/metrics/{endpoint.name}?window_days={days}" for endpoint, days in MEASURED]
+    paths = [_path(endpoint, days) for endpoint, days in MEASURED]
     paths += ["/v1/metrics/daily?format=csv", "/v1/metrics/daily?window_days=0"]
     paths += ["/v1/runs", "/ready"]
     # Large responses only once in ten rounds, or the run takes half an hour.

@@ -118,7 +118,7 @@ def follow(lively, run):
         model = after_run(model, lively.rows(), as_of, 14, logs)
         assert differences(stored(lively.conn), model) == []
         notes = [note for job in outcome.summary["jobs"] for note in job["notes"]]
-        assert len(notes) == 3 and all(words in note for note in notes)
+        assert len(notes) == 4 and all(words in note for note in notes)
 
     return follow
 
@@ -304,7 +304,18 @@ def tables_of(conn):
     ("job", "tables"),
     [
         ("daily", {"daily_metric_rollups", "rollup_runs"}),
-        ("experiment", {"experiment_metric_rollups", "experiment_catalog", "rollup_runs"}),
+        (
+            "experiment",
+            {
+                "experiment_metric_rollups",
+                "experiment_catalog",
+                "experiment_health",
+                "experiment_metrics",
+                "experiment_readouts",
+                "experiment_statistics",
+                "rollup_runs",
+            },
+        ),
         ("funnel", {"funnel_rollups", "funnel_steps", "rollup_runs"}),
     ],
 )

@@ -1,3 +1,11 @@
+{# The columns of experiment_readouts that are double precision, in the order of the table. #}
+{% set estimates = [
+    "value", "control_value", "difference", "difference_low", "difference_high", "p_value",
+    "lift", "lift_low", "lift_high", "lift_always_low", "lift_always_high", "p_always",
+    "cuped_lift", "cuped_lift_low", "cuped_lift_high", "variance_reduction",
+    "p_holm", "chance_to_win", "mde", "users_to_detect",
+] %}
+
 {# A number as JavaScript prints it: 12, not 12.0 or 1e+15. What JSON cannot say is null. #}
 {% macro js_number(x) -%}
     case
@@ -5,7 +13,7 @@
         when abs({{ x }}) >= 0.0001 and abs({{ x }}) < 1e15 then to_json({{ x }})
         when abs({{ x }}) >= 0.000001 and abs({{ x }}) < 1e21
             then to_json(cast(cast({{ x }} as text) as numeric))
-        when abs({{ x }}) < 'Infinity'
+        when abs({{ x }}) < cast('Infinity' as double precision)
             then cast(replace(cast({{ x }} as text), 'e-0', 'e-') as json)
         else cast('null' as json)
     end
@@ -31,6 +39,11 @@
             then concat('''', {{ x }})
         else {{ x }}
     end
+{%- endmacro %}
+
+{# A number as JavaScript prints it, or no text at all. #}
+{% macro csv_number(x) -%}
+    nullif(cast({{ js_number(x) }} as text), 'null')
 {%- endmacro %}
 
 {# The job that a name in the run log stands for, which may be the one of the system before. #}

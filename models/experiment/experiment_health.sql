@@ -153,7 +153,7 @@ before as (
         pooled.metric_name,
         pooled.users,
         pooled.pre_mean,
-        pooled.pre_m2 / (pooled.users - 1) / pooled.users as spread
+        pooled.pre_m2 / nullif(pooled.users - 1, 0) / pooled.users as spread
     from {{ pooled_days(ref('experiment_statistics'), 'days.users > 0') }} as pooled
     inner join metrics on metrics.metric_name = pooled.metric_name
     where metrics.role in ('goal', 'guardrail') and metrics.measure <> 'ratio' and pooled.users >= 30
@@ -290,9 +290,9 @@ final as (
         {{ computed('pre_differences.p') }} as pre_difference_p,
         case
             when
-                pre_differences.p < 0.001 / splits.comparisons / (
+                pre_differences.p * splits.comparisons * (
                     select count(*) from metrics where role in ('goal', 'guardrail')
-                )
+                ) < 0.001
                 then 'alarm'
             else 'ok'
         end as pre_difference,

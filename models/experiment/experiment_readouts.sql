@@ -68,7 +68,7 @@ pairs as {{ materialized() }} (
         arms.variant_id,
         arms.control_variant_id,
         arms.comparisons,
-        0.05 / arms.comparisons as alpha,
+        0.05 / nullif(arms.comparisons, 0) as alpha,
         coalesce(variant.users, 0) as n1,
         case when arms.control_variant_id is not null then coalesce(control.users, 0) end as n0,
         variant.value as y1,

@@ -3,7 +3,8 @@
 import pytest
 from api_helpers import fetch, is_error
 
-TOKEN_PATHS = ["/v1/metrics/daily", "/v1/metrics/experiments", "/v1/metrics/funnels", "/v1/runs"]
+TOKEN_PATHS = [f"/v1/metrics/{name}" for name in ("daily", "experiments", "funnels", "readouts")]
+TOKEN_PATHS += ["/v1/runs"]
 WINDOW_PATHS = [*TOKEN_PATHS[:3], "/v1/metrics/summary"]
 NOBODY = "dbname=nobody host=/nowhere"
 
@@ -55,7 +56,10 @@ def test_bad_window_days_are_refused(get, path, value):
         *(("/v1/metrics/daily", f"format={value}", "format must be json or csv.")
           for value in ("xml", "", "CSV", "%20csv")),
         *((path, "limt=5", "Unknown parameter 'limt': this endpoint takes ")
-          for path in ("/v1/runs", "/ready")),
+          for path in ("/v1/runs", "/ready", "/v1/metrics/readouts")),
+        ("/v1/metrics/readouts", "window_days=7", "takes only experiment_id, format."),
+        ("/v1/metrics/readouts", "format=xml", "format must be json or csv."),
+        ("/v1/metrics/readouts", "experiment_id=%00", "must not contain a NUL"),
         ("/v1/metrics/daily", "format=csv&format=csv", "format is given 2 times"),
         ("/v1/metrics/experiments", "experiment_id=a%00b", "must not contain a NUL"),
         ("/v1/metrics/experiments", "experiment_id=a&experiment_id=", "is given 2 times"),
@@ -89,10 +93,11 @@ def test_good_windows(get, query, start, end):
 
 
 @pytest.mark.parametrize("identifier", ["nobody", "exp_1'", "%25s", "%FF", "__proto__", "x" * 3000])
-@pytest.mark.parametrize("name", ["experiments", "funnels"])
+@pytest.mark.parametrize("name", ["experiments", "readouts", "funnels"])
 def test_unknown_name_gives_an_empty_list(get, name, identifier):
     parameter, key = {
         "experiments": ("experiment_id", "experiments"),
+        "readouts": ("experiment_id", "experiments"),
         "funnels": ("funnel_name", "rows"),
     }[name]
     response = get(f"/v1/metrics/{name}?{parameter}={identifier}")
@@ -104,6 +109,7 @@ def test_unknown_name_gives_an_empty_list(get, name, identifier):
 @pytest.mark.parametrize(
     ("path", "name"),
     [("/v1/metrics/experiments?experiment_id=", "exp_2"),
+     ("/v1/metrics/readouts?experiment_id=", "exp_1"),
      ("/v1/metrics/funnels?funnel_name=", "core_journey")],
 )  # fmt: skip
 @pytest.mark.parametrize("form", ["json", "csv"])

@@ -4,17 +4,20 @@ import csv
 import io
 import json
 import re
+from urllib.parse import quote
 
 import psycopg
 import pytest
 from api_helpers import exact, fetch, is_error
 from psycopg import sql
+from psycopg.types.json import Jsonb
 
 from api import queries
 from api.static_files import FILES
 
 PATHS = [f"/v1/metrics/{name}" for name in ("daily", "experiments", "funnels", "summary")]
-KEYS = ["days", "experiments", "rows", "metrics"]
+PATHS += ["/v1/metrics/readouts"]
+KEYS = ["days", "experiments", "rows", "metrics", "experiments"]
 
 # As JavaScript prints them.
 NUMBERS = {
@@ -173,6 +176,130 @@ def test_job_that_never_ran_gives_empty_responses(client, api_copy):
         assert (fetch(client, path).json[key], fetch(client, f"{path}?format=csv").text) == ([], "")
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        "drop table experiment_readouts, experiment_health, experiment_statistics",
+        # The first run of this version is still on its way, or failed.
+        "drop table experiment_readouts; update experiment_health set computed_at = now();"
+        " update experiment_statistics set computed_at = now()",
+    ],
+)
+def test_readouts_are_empty_until_a_run_of_this_version_has_made_them(client, api_copy, change):
+    api_copy.execute(f"set search_path to analytics; {change}")
+    response = fetch(client, PATHS[4])
+    assert (response.json["experiments"], response.json["no_data"]) == ([], True)
+    assert fetch(client, f"{PATHS[4]}?format=csv").text == "" and "ETag" not in response.headers
+    assert [fetch(client, path).status_code for path in PATHS] == [200] * len(PATHS)
+
+
+# What the answer says of a metric, of a variant and of an experiment's health, in its order.
+METRIC = {
+    "metric_name": "M", "measure": "count", "role": "goal", "desired": "decrease",
+    "event_name": "a|b", "denominator_event_name": None, "delay_hours": 0.5, "window_hours": 168,
+    "cap": 100,
+}  # fmt: skip
+READOUT = {
+    "variant_id": "=b", "control_variant_id": "A", "users": 9007199254740993, "control_users": 40,
+    "value": 10**15, "control_value": 0.1, "difference": -0.5, "difference_low": -1e-7,
+    "difference_high": 1e21, "p_value": 2e-300, "lift": 12, "lift_low": 0.5,
+    "lift_high": 0.30000000000000004, "lift_always_low": -0.25, "lift_always_high": 0.125,
+    "p_always": 1, "cuped_lift": 0.0001, "cuped_lift_low": 0.00001, "cuped_lift_high": 3,
+    "variance_reduction": 0, "p_holm": 0.05, "chance_to_win": 0.975, "mde": 7.5,
+    "users_to_detect": 10**17, "first_day": "2026-11-01", "last_day": "2026-11-09",
+    "cohort_days": 8, "status": "ok", "verdict": "better",
+}  # fmt: skip
+NO_TEST = dict.fromkeys(READOUT) | {
+    "variant_id": "B", "users": 0, "cohort_days": 0, "status": "too_few", "verdict": "wait"
+}  # fmt: skip
+HEALTH = {
+    "control_variant_id": "A", "users": 80, "variants": [
+        {"variant_id": "A", "users": 80, "crossover_users": 1, "weight": 1.5,
+         "expected_share": 1, "share": 1},
+        {"variant_id": "a", "users": 0, "crossover_users": 0, "weight": None,
+         "expected_share": None, "share": None},
+    ],
+    "srm_chi2": 26.666666666666668, "srm_df": 1, "srm_p": 2.4e-7, "srm": "mismatch",
+    "crossover_users": 1, "crossover_share": 0.0123, "crossover": "warn",
+    "pre_difference_p": None, "pre_difference": "ok", "covers_from": "2026-11-10",
+    "complete_from": "2026-10-01", "is_complete": False,
+    "notes": [
+        "The users are not split as the weights say. This alarm is false if the weights changed"
+        " during the experiment.",
+        "Not every exposed user is counted: the stored days begin on 2026-11-10."
+        " Run `python cli.py --job experiment --from 2026-10-01` to add the missing days.",
+    ],
+}  # fmt: skip
+BARE = HEALTH | {
+    "control_variant_id": None, "users": 0, "variants": [], "srm": "too_few", "covers_from": None,
+    "complete_from": None, "notes": [
+        "Not every exposed user is counted: no day is stored yet."
+        " The missing days are too old to be computed."
+    ],
+}  # fmt: skip
+DONE = BARE | {"is_complete": True, "notes": []}
+STATUSES = ("no_control", "too_few", "zero_denominator", "zero_control", "zero_variance")
+ODD = "a:\"%s'"
+# health and metrics by experiment
+DECIDED = {
+    ODD: (
+        HEALTH,
+        [
+            METRIC | {"variants": [READOUT, READOUT | {"variant_id": "B", "verdict": "worse"}]},
+            METRIC | {"metric_name": "m", "variants": [READOUT]},
+        ],
+    ),
+    "bare": (BARE, []),
+    "draft": (None, []),
+    "none": (
+        DONE,
+        [
+            METRIC | {"metric_name": status, "cap": None}
+            | {"variants": [NO_TEST | {"status": status}]}
+            for status in sorted(STATUSES)
+        ],
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture
+def decided(api_copy):
+    """Make the tables say what DECIDED does, last things first."""
+
+    def insert(table, experiment_id, row):
+        query = (
+            f"insert into {table} select * from jsonb_populate_record(cast(null as {table}), %s)"
+        )
+        about = {"experiment_id": experiment_id, "computed_at": "2026-11-23T12:00:00.5Z"}
+        api_copy.execute(query, [Jsonb(row | about)])
+
+    api_copy.execute("set search_path to analytics")
+    api_copy.execute("truncate experiment_catalog, experiment_readouts, experiment_health")
+    for name, (health, metrics) in reversed(DECIDED.items()):
+        times = {"start_at": "2026-11-01T06:07:08.009Z", "end_at": "infinity"}
+        insert("experiment_catalog", name, {"status": name, "variants": [], **times})
+        if health:
+            insert("experiment_health", name, health)
+        for metric in reversed(metrics):
+            for variant in reversed(metric["variants"]):
+                insert("experiment_readouts", name, metric | variant)
+
+
+def test_readouts_say_what_their_tables_do(client, decided):
+    response = fetch(client, PATHS[4])
+    expected = [
+        {"experiment_id": name, "status": name, "start_at": "2026-11-01T06:07:08.009Z"}
+        | {"end_at": None, "health": health, "metrics": metrics}
+        for name, (health, metrics) in DECIDED.items()
+    ]
+    assert json.dumps(response.json["experiments"]) == json.dumps(expected)
+    assert response.json["no_data"] is False
+    for name in DECIDED:
+        only = fetch(client, f"{PATHS[4]}?experiment_id={quote(name)}").json
+        assert only["experiments"] == [one for one in expected if one["experiment_id"] == name]
+        assert only["no_data"] == (name != ODD)
+
+
 FOREIGN = "Another system made these tables in schema analytics: "
 
 
@@ -187,7 +314,10 @@ FOREIGN = "Another system made these tables in schema analytics: "
          PATHS, f"{FOREIGN}funnel_rollups (there is no column computed_at"),
         ("alter table rollup_runs drop as_of", PATHS, "not as this version reads them"),
         ("drop table daily_metric_rollups", [PATHS[0], PATHS[3]], "lacks daily_metric_rollups, "),
-        ("drop table experiment_catalog", PATHS[1:4:2], "lacks experiment_catalog, "),
+        ("drop table experiment_catalog", [*PATHS[1:4:2], PATHS[4]], "lacks experiment_catalog, "),
+        ("drop table experiment_readouts", [PATHS[4]], "lacks experiment_readouts, "),
+        ("drop table experiment_readouts, experiment_health", [PATHS[4]],
+         "lacks experiment_readouts, experiment_health, although job experiment has run"),
         ("drop table funnel_steps", [PATHS[2]], "although job funnel has run"),
     ],
 )  # fmt: skip
@@ -257,6 +387,23 @@ def test_csv_has_a_line_for_each_row(get):
     )
 
 
+def test_csv_of_readouts_has_the_columns_and_rows_of_their_table(client, api_copy, decided):
+    response = fetch(client, f"{PATHS[4]}?format=csv")
+    header, *rows = rows_of(response)
+    table = api_copy.execute("select * from experiment_readouts limit 0").description
+    assert header == [column.name for column in table]
+    ids = [(ODD, "M", "'=b"), (ODD, "M", "B"), (ODD, "m", "'=b")]
+    assert [tuple(row[:3]) for row in rows] == [*ids, *(("none", s, "B") for s in sorted(STATUSES))]
+    printed = {"value": "1000000000000000", "difference_low": "-1e-7", "difference_high": "1e+21"}
+    printed |= {"cuped_lift_low": "0.00001", "variant_id": "'=b", "denominator_event_name": ""}
+    about = {"experiment_id": ODD, "computed_at": "2026-11-23T12:00:00.500Z"}
+    row = dict(zip(header, rows[0], strict=True))
+    assert row == {k: str(v) for k, v in (METRIC | READOUT | about | printed).items()}
+    row = dict(zip(header, rows[3], strict=True))
+    assert {row[name] for name, value in NO_TEST.items() if value is None} == {""}
+    assert response.headers["Content-Disposition"] == "attachment; filename=readouts.csv"
+
+
 def test_csv_guards_against_formula_injection(client, api_copy):
     harmless = ["x=1", 'a,"b"\n', " x", "'=1"]
     signs = ["=1+1", "+1", "-1", "@x", "\uff1d1", "\uff0b1", "\uff0d1", "\uff20x"]
@@ -282,6 +429,9 @@ def test_csv_guards_against_formula_injection(client, api_copy):
          ["experiment_id", "variant_id", "metric_name", "dimensions"]),
         (PATHS[2], "funnel_rollups",
          ["funnel_name", "step_name", "dimension_key", "experiment_id", "variant_id"]),
+        (PATHS[4], "experiment_readouts",
+         ["experiment_id", "metric_name", "variant_id", "control_variant_id", "measure",
+          "event_name", "denominator_event_name", "desired", "role", "status", "verdict"]),
     ],
 )  # fmt: skip
 def test_csv_guards_every_text_column(client, api_copy, path, table, texts):
@@ -325,7 +475,7 @@ def test_read_access_to_the_analytics_schema_is_enough(api_client, api_copy, mai
         client = api_client(conninfo)
         for path, key in zip(PATHS, KEYS, strict=True):
             assert fetch(client, path).json[key]
-        for path in PATHS[:3]:
+        for path in (*PATHS[:3], PATHS[4]):
             assert len(rows_of(fetch(client, f"{path}?format=csv"))) > 1
         assert fetch(client, "/ready").json["jobs"][0]["data_as_of"]
         assert fetch(client, "/v1/runs").json["runs"]
@@ -356,7 +506,6 @@ def test_schema_name_is_quoted(api_client, api_copy):
 def test_responses_do_not_depend_on_settings_of_the_database(client, get, api_copy, setting):
     name = sql.Identifier(api_copy.info.dbname)
     api_copy.execute(sql.SQL(f"alter database {{}} set {setting}").format(name))
-    for path in PATHS:
-        assert fetch(client, f"{path}?window_days=3").text == get(f"{path}?window_days=3").text
-    csv_path = f"{PATHS[0]}?format=csv"
-    assert fetch(client, csv_path).text == get(csv_path).text
+    paths = [f"{path}?window_days=3" for path in PATHS[:4]]
+    for path in (*paths, PATHS[4], *(f"{path}?format=csv" for path in (PATHS[0], PATHS[4]))):
+        assert fetch(client, path).text == get(path).text

@@ -7,7 +7,7 @@ from api import create_app
 from api.settings import Settings
 
 TOKEN = "t"
-PATHS = ("daily", "experiments", "funnels", "summary")
+PATHS = ("daily", "experiments", "funnels", "readouts", "summary")
 
 
 def answers(url: str, now: datetime, window_days: int = 14) -> dict[str, str]:
@@ -30,7 +30,8 @@ def raw_answers(url: str, now: datetime, window_days: int = 14) -> dict[str, str
     try:
         for path in PATHS:
             for kind in ("json", "csv") if path != "summary" else ("json",):
-                query = f"/v1/metrics/{path}?window_days={window_days}&format={kind}"
+                days = "" if path == "readouts" else f"window_days={window_days}&"
+                query = f"/v1/metrics/{path}?{days}format={kind}"
                 response = client.get(query, headers={"x-dashboard-token": TOKEN}, buffered=True)
                 assert response.status_code == 200, f"{query}: {response.text}"
                 found[f"{path}.{kind}"] = response.text

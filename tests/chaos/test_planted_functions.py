@@ -14,8 +14,9 @@ from dbt_project.source import create_source_tables
 
 APP, WRITER, READER = "rollup_app", "rollup_planted_writer", "rollup_planted_reader"
 AS_OF = "2026-11-23T15:30:00Z"
-PATHS = [f"/v1/metrics/{name}" for name in ("daily", "experiments", "funnels", "summary")]
-PATHS += [*(f"{path}?format=csv" for path in PATHS[:3]), "/v1/runs", "/ready"]
+PATHS = [f"/v1/metrics/{name}" for name in ("daily", "experiments", "funnels", "readouts")]
+PATHS += [f"{path}?format=csv" for path in PATHS]
+PATHS += ["/v1/metrics/summary", "/v1/runs", "/ready"]
 
 
 @pytest.fixture(scope="module")
