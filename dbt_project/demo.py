@@ -33,16 +33,25 @@ RECEIVED_AT = source.EVENT_COLUMNS.index("received_at")
 ASSIGNED_AT = 4
 
 # id: (start, end) in days from the anchor, platforms, variants (id, name, weight; the first is
-# the control). Only "guided" changes what users do. The last experiment ended recently enough
-# for its last cohorts to be in a window of 14 days.
+# the control). Only "guided" changes what users do: it wins, and exp_rest_timer stays open.
+# exp_streak_badge ended recently enough for its last cohorts to be in a window of 14 days, and
+# exp_weekly_goal is too young for a verdict. The constants below break the two others.
 EXPERIMENTS = {
     "exp_first_workout": ((-60, None), ("ios", "android", "web"),
                           [("A", "list", 0.5), ("B", "guided", 0.5)]),
+    "exp_home_feed": ((-25, None), ("ios", "android"),
+                      [("A", "latest", 0.5), ("B", "friends", 0.5)]),
+    "exp_push_time": ((-35, None), ("ios", "android"),
+                      [("A", "morning", 0.5), ("B", "evening", 0.5)]),
     "exp_rest_timer": ((-30, None), ("ios", "android"),
                        [("A", "off", 0.34), ("B", "fixed", 0.33), ("C", "adaptive", 0.33)]),
     "exp_streak_badge": ((-60, -10), ("ios", "android"),
                          [("A", "hidden", 0.5), ("B", "shown", 0.5)]),
+    "exp_weekly_goal": ((-3, None), ("ios", "android", "web"),
+                        [("A", "off", 0.5), ("B", "on", 0.5)]),
 }  # fmt: skip
+LOPSIDED = {"exp_push_time": (0.57, 0.43)}  # the shares that are drawn in place of the weights
+SWITCHED = "exp_home_feed"  # now and then, a session is sent with its other variant
 
 
 def session_events(rng: Random, lift: float) -> list[str]:
@@ -83,7 +92,8 @@ def assign(rng: Random, age: float, platform: str, assigned: dict[str, str]) -> 
             assigned.pop(test, None)
         # Some users are assigned only in a later session.
         elif test not in assigned and platform in platforms and rng.random() < 0.93:
-            assigned[test] = rng.choices(variants, [weight for *_, weight in variants])[0][0]
+            shares = LOPSIDED.get(test) or [weight for *_, weight in variants]
+            assigned[test] = rng.choices(variants, shares)[0][0]
             fresh.append(test)
     return fresh
 
@@ -114,9 +124,11 @@ def simulate(rng: Random, anchor: datetime, users: int, days: int) -> tuple[list
                 row = (f"{user}-{test}", user, test, assigned[test], clock, 1, "{}")
                 assignments.append(row)
             frozen = None if rng.random() < 0.03 else assigned  # some clients send no map
+            if frozen and SWITCHED in frozen and rng.random() < 0.01:
+                frozen = {**frozen, SWITCHED: "B" if frozen[SWITCHED] == "A" else "A"}
             version = "2.3.0" if age < -30 else "2.4.1" if age < -12 else "2.5.0"
             offline = rng.expovariate(1 / 4) * 3600 if rng.random() < 0.03 else 0.0
-            lift = 0.25 if assigned.get("exp_first_workout") == "B" else 0.0
+            lift = 0.3 if assigned.get("exp_first_workout") == "B" else 0.0
             for nth, name in enumerate(session_events(rng, lift), start=1):
                 seconds = offline + rng.lognormvariate(1.2, 0.8)
                 received = clock + timedelta(milliseconds=int(seconds * 1000))

@@ -36,12 +36,29 @@ def filled(lasting_database):
         yield conn
 
 
-def test_default_size_is_a_six_figure_number_of_events(db):
+def test_default_size_shows_every_kind_of_verdict(db, cli):
     told = []
     total = demo.fill(db, "public", NOW, progress=lambda *call: told.append(call))
+    db.commit()
     assert 100_000 <= total <= 200_000
     assert one(db, "select count(distinct anonymous_user_id) from event_logs") > 2_500
     assert len(told) > 20 and told == sorted(told) and told[-1] == (total, total)
+    window = ("--as-of", NOW.isoformat(), "--window-days", demo.DAYS)
+    assert cli("--job", "experiment", *window).exit_code == 0
+    query = """
+        select right(experiment_id, -4), verdict, srm, crossover, cohort_days < 7, is_complete
+        from analytics.experiment_readouts
+        inner join analytics.experiment_health using (experiment_id)
+        where metric_name = 'logged_24h' and variant_id = 'B' order by 1
+    """
+    assert db.execute(query).fetchall() == [
+        ("first_workout", "better", "ok", "ok", False, True),
+        ("home_feed", "blocked", "ok", "alarm", False, True),
+        ("push_time", "blocked", "mismatch", "ok", False, True),
+        ("rest_timer", "no_difference_yet", "ok", "ok", False, True),
+        ("streak_badge", "no_difference_yet", "ok", "ok", False, True),
+        ("weekly_goal", "wait", "ok", "ok", True, True),
+    ]
 
 
 def test_same_seed_and_moment_give_the_same_rows_in_any_zone(db):
@@ -171,7 +188,7 @@ def test_a_role_without_the_right_to_create_schemas_can_fill_one(db):
             select avg(cast(received_at - occurred_at > interval '1 hour' as int))
             from event_logs where {PEOPLE}"""),
         (0, 0, f"select count(*) from event_logs where {PEOPLE} and received_at < occurred_at"),
-        # Events carry the assignments of their moment; a few carry none.
+        # Events carry the assignments of their moment; a few carry none, and a few another variant.
         (0, 0, """
             select count(*) from event_logs
             cross join lateral jsonb_each_text(experiment_map) as pair
@@ -179,13 +196,34 @@ def test_a_role_without_the_right_to_create_schemas_can_fill_one(db):
                 on known.anonymous_user_id = event_logs.anonymous_user_id
                 and known.experiment_id = pair.key and known.variant_id = pair.value
                 and known.assigned_at <= occurred_at
-            where known.id is null"""),
+            where known.id is null and pair.key <> 'exp_home_feed'"""),
+        (0.01, 0.1, """
+            with exposed as (
+                select bool_or(experiment_map ->> experiment_id <> variant_id) as switched
+                from assignments inner join event_logs using (anonymous_user_id)
+                where
+                    experiment_id = 'exp_home_feed'
+                    and occurred_at between assigned_at and assigned_at + interval '8 days'
+                group by anonymous_user_id
+            )
+            select avg(cast(coalesce(switched, false) as int)) from exposed"""),
         (0.005, 0.2, "select avg(cast(experiment_map is null as int)) from event_logs"),
-        # Most assignments are made at first sight.
+        # Half of the users are planned for B, and fewer come.
+        (0.3, 0.48, """
+            select avg(cast(variant_id = 'B' as int)) from assignments
+            where experiment_id = 'exp_push_time'"""),
+        # Most assignments are made at first sight; a new experiment meets old users too.
         (0.6, 0.99, """
             select avg(cast(assigned_at = first_at as int)) from assignments inner join (
                 select anonymous_user_id, min(occurred_at) as first_at from event_logs group by 1
-            ) as firsts using (anonymous_user_id)"""),
+            ) as firsts using (anonymous_user_id)
+            where experiment_id = 'exp_first_workout'"""),
+        (0.6, 0.99, """
+            select avg(cast(assigned_at > first_at + interval '1 day' as int)) from assignments
+            inner join (
+                select anonymous_user_id, min(occurred_at) as first_at from event_logs group by 1
+            ) as firsts using (anonymous_user_id)
+            where experiment_id = 'exp_weekly_goal'"""),
     ],
 )  # fmt: skip
 def test_the_app_is_believable(filled, lowest, highest, query):
@@ -204,15 +242,18 @@ def test_each_step_keeps_fewer_sessions(filled):
 def test_experiments_and_their_variants(filled):
     found = filled.execute("""
         select
-            status, end_at, count(*), count(*) filter (where is_control),
-            round(sum(weight)::numeric, 3)
+            start_at::date - '2026-11-24', status, end_at, count(*),
+            count(*) filter (where is_control), round(sum(weight)::numeric, 3)
         from experiments inner join experiment_variants using (experiment_id)
-        group by experiment_id, status, end_at order by experiment_id
+        group by experiment_id, start_at, status, end_at order by experiment_id
     """).fetchall()
     assert found == [
-        ("RUNNING", None, 2, 1, 1),
-        ("RUNNING", None, 3, 1, 1),
-        ("ENDED", datetime(2026, 11, 14), 2, 1, 1),
+        (-60, "RUNNING", None, 2, 1, 1),
+        (-25, "RUNNING", None, 2, 1, 1),
+        (-35, "RUNNING", None, 2, 1, 1),
+        (-30, "RUNNING", None, 3, 1, 1),
+        (-60, "ENDED", datetime(2026, 11, 14), 2, 1, 1),
+        (-3, "RUNNING", None, 2, 1, 1),
     ]
 
 

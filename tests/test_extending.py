@@ -10,7 +10,7 @@ from datetime import UTC
 
 import documents
 import pytest
-from tables import NOW, SEED, image, stored
+from tables import NOW, image, stored
 from test_metrics_document import Queries
 
 from api import create_app
@@ -19,6 +19,10 @@ from dbt_project import ROOT, demo
 from dbt_project.url import parse_url
 
 PAGE = documents.read("docs/extending.md")
+SEEDS = {
+    "A metric of experiments": "seeds/experiment/experiment_metrics.csv",
+    "A funnel": "seeds/funnel/funnel_steps.csv",
+}
 WINDOW = ("--window-days", "30")
 CLOCK = {"as_of": f"{NOW}"}
 # In place of `make test`, which takes minutes, run the two tests that compare every metric.
@@ -74,7 +78,7 @@ def follow(tmp_path, server, database_url):
             if block.language == "diff":
                 run("git", "apply", input=block.text)
             elif block.language == "csv":
-                with (copy / SEED.relative_to(ROOT)).open("a") as seed:
+                with (copy / SEEDS[heading]).open("a") as seed:
                     seed.write(block.text)
             elif block.language == "console":
                 for line in block.text.replace("$ ", "").splitlines():
@@ -118,6 +122,45 @@ def test_adding_a_metric(app, run, follow, ask, but):
     (day,) = ask("/v1/metrics/daily?window_days=1")["days"]
     assert day["metrics"]["sessions_per_active_user"] == pytest.approx(added[NOW.date()][0])
     assert day["is_final"]["sessions_per_active_user"] is False
+
+
+def test_adding_a_metric_of_experiments(app, run, follow):
+    def rows(condition):
+        query = f"""
+            select row(day, experiment_id, variant_id, metric_name, users, mean, m2, pre_mean)::text
+            from analytics.experiment_statistics where {condition} order by 1
+        """
+        return app.conn.execute(query).fetchall()
+
+    assert run("--job", "experiment", *WINDOW).exit_code == 0
+    before, rollups = rows("true"), image(app.conn, but="computed_at")["experiment_metric_rollups"]
+    follow("A metric of experiments")
+    name = PAGE.under("A metric of experiments", "csv")[0].partition(",")[0]
+    assert rows(f"metric_name <> '{name}'") == before
+    assert len(rows(f"metric_name = '{name}'")) * 4 == len(before)
+    assert image(app.conn, but="computed_at")["experiment_metric_rollups"] == rollups
+
+    query = f"""
+        select
+            sum(users * mean)::int, sum(users * denominator_mean)::int,
+            (
+                select array_agg(count order by name) from (
+                    select event_name as name, count(*)::int
+                    from assignments inner join event_logs using (anonymous_user_id)
+                    where
+                        experiment_id = 'exp_first_workout'
+                        and occurred_at - assigned_at between interval '0' and interval '7 days'
+                        and event_name in ('exercise_logged', 'session_submitted')
+                    group by 1
+                ) as counts
+            )
+        from analytics.experiment_statistics
+        where metric_name = '{name}' and experiment_id = 'exp_first_workout'
+    """
+    ((exercises, sessions, expected),) = app.conn.execute(query).fetchall()
+    assert [exercises, sessions] == expected and sessions > 50
+    query = f"select count(*) from analytics.experiment_readouts where metric_name = '{name}'"
+    assert app.conn.execute(query).fetchone() == (7,)
 
 
 def test_adding_a_funnel(app, run, follow, ask):
