@@ -74,6 +74,8 @@ export async function get(path, query = {}, { signal, as, open } = {}) {
 
 export const daily = (query, options) => get("v1/metrics/daily", query, options);
 export const experiments = (query, options) => get("v1/metrics/experiments", query, options);
+/** An experiment's read-out, over its whole life. */
+export const readouts = (id, options) => get("v1/metrics/readouts", { experiment_id: id }, options);
 export const funnels = (query, options) => get("v1/metrics/funnels", query, options);
 export const summary = (query, options) => get("v1/metrics/summary", query, { ...options, open: true });
 export const runs = (limit, options) => get("v1/runs", { limit }, options);

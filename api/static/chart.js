@@ -6,7 +6,7 @@ import { largest } from "./numbers.js";
 
 const live = new Set();
 const dark = matchMedia("(prefers-color-scheme: dark)");
-dark.addEventListener("change", () => live.forEach((chart) => chart.draw()));
+for (const media of [dark, matchMedia("print")]) media.addEventListener("change", () => live.forEach((chart) => chart.draw()));
 
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 export const color = (nth) => (nth === "control" ? "--control" : nth === "rest" ? "--rest" : `--series-${(nth % 7) + 1}`);

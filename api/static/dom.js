@@ -8,11 +8,16 @@ import { cut } from "./format.js";
  * @param {...(Node|string|number|null|false|Array)} children
  */
 export function el(tag, props = {}, ...children) {
-  const node = document.createElement(tag);
+  return built(document.createElement(tag), props, children);
+}
+
+/** Creates an element of a drawing. */
+export const svg = (tag, props = {}, ...children) => built(document.createElementNS("http://www.w3.org/2000/svg", tag), props, children);
+
+function built(node, props, children) {
   for (const [key, value] of Object.entries(props)) {
     if (value === null || value === undefined || value === false) continue;
-    if (key === "class") node.className = value;
-    else if (key === "style") for (const [property, v] of Object.entries(value)) node.style.setProperty(property, v);
+    if (key === "style") for (const [property, v] of Object.entries(value)) node.style.setProperty(property, v);
     else if (key.startsWith("on")) node.addEventListener(key.slice(2), value);
     else node.setAttribute(key, value === true ? "" : value);
   }

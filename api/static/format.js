@@ -18,7 +18,14 @@ export const compact = guarded((n) => (n < 10000 ? count(n) : short.format(n)));
 export const decimal = guarded((n) => n.toFixed(2));
 export const percent = guarded((n) => `${(n * 100).toFixed(n > 0 && n < 0.001 ? 2 : 1)}%`);
 export const tick = guarded((n) => `${+(n * 100).toFixed(1)}%`);
-export const points = guarded((n) => `${n < 0 ? "−" : "+"}${Math.abs(n * 100).toFixed(1)} pt`);
+/** Writes a number with its sign. */
+export const signed = (write) => guarded((n) => `${n < 0 ? "−" : "+"}${write(Math.abs(n))}`);
+export const points = signed((n) => `${(n * 100).toFixed(1)} pt`);
+/** A change in percent: +12.3%. */
+export const relative = signed(percent);
+/** Three digits, for means of any size. */
+export const precise = guarded((n) => (Math.abs(n) < 1000 ? String(+n.toPrecision(3)) : count(n)));
+export const pValue = guarded((p) => (p < 1e-15 ? "< 1e-15" : p < 0.001 ? p.toExponential(0) : String(+p.toPrecision(2))));
 
 /** Seconds as a person would say them: 0.4 s, 12 s, 3 min 20 s, 2 h 5 min, 3 d 4 h. */
 export const seconds = guarded((s) => {

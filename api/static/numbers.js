@@ -36,29 +36,6 @@ export function reason(day, horizon, asOf, now) {
   return `cohort matures on ${writeDay(matures)}`;
 }
 
-/** Wilson's 95 % interval of a share. */
-function wilson(k, n) {
-  const z = 1.96;
-  const p = k / n;
-  const centre = p + (z * z) / (2 * n);
-  const spread = z * Math.sqrt((p * (1 - p)) / n + (z * z) / (4 * n * n));
-  const scale = 1 + (z * z) / n;
-  return [(centre - spread) / scale, (centre + spread) / scale];
-}
-
-/** The difference of two shares b − a with Newcombe's 95 % interval; null when one is empty. */
-export function difference(a, b) {
-  if (!a.n || !b.n) return null;
-  const [p, q] = [a.k / a.n, b.k / b.n];
-  const [[la, ua], [lb, ub]] = [wilson(a.k, a.n), wilson(b.k, b.n)];
-  const d = q - p;
-  return {
-    value: d,
-    low: d - Math.hypot(q - lb, ua - p),
-    high: d + Math.hypot(p - la, ub - q),
-  };
-}
-
 /** Events by name over all days, the most frequent first, and by day over all names. */
 export function eventTotals(days) {
   const totals = new Map();
@@ -71,7 +48,7 @@ export function eventTotals(days) {
 }
 
 /** Limits of what the page draws. The CSV files have everything. */
-export const MOST = { rows: 300, columns: 12, lines: 8, choices: 100, steps: 50, cards: 24 };
+export const MOST = { rows: 300, columns: 12, lines: 8, choices: 100, steps: 50, cards: 24, results: 48 };
 
 /** The first `most` of a list, always with the chosen one. */
 export function first(list, most, chosen) {

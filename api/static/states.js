@@ -33,6 +33,16 @@ export function noExperiments() {
     "An experiment shows here once its row is in the app's experiments table and the experiment job has run.");
 }
 
+/** An experiment without a read-out: why, and what makes one. */
+export function noReadout({ status, variants }, health) {
+  if (status === "DRAFT") return message("Not started", "A draft has no numbers. They begin with the run after it is started.");
+  const run = code(`python cli.py --job experiment --from ${health?.complete_from ?? "DAY"}`);
+  return variants.length < 2
+    ? message("Nothing to compare", ["A verdict compares variants with a control. Add them to the app's table ",
+      code("experiment_variants"), ". Then run ", run, ", with the first day of the experiment."])
+    : message("No verdict yet", ["No run has computed this experiment. Run ", run, ", with the first day of the experiment."]);
+}
+
 /** What went wrong, and where: in the network, in the API or in this page. */
 export function explained(error) {
   if (!(error instanceof ApiError)) {

@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -20,6 +20,46 @@ NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 AXE = AXE_FILE_PATH.read_text()
 DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 360, "height": 740}
 KEY = "dashboard-token"
+METRICS = {"logged_24h": "goal", "sessions_7d": "secondary", "returned_week_1": "guardrail"}
+LIFT = {"difference": 0.06, "difference_low": 0.04, "difference_high": 0.08, "p_value": 2e-9,
+        "lift": 0.24, "lift_low": 0.16, "lift_high": 0.32, "lift_always_low": 0.118,
+        "lift_always_high": 0.362, "p_always": 7e-5, "cuped_lift": 0.22, "cuped_lift_low": 0.15,
+        "cuped_lift_high": 0.29, "variance_reduction": 0.2, "p_holm": 4e-9, "chance_to_win": 0.999,
+        "mde": 0.112, "users_to_detect": 764}  # fmt: skip
+
+
+def readouts(
+    experiment: str, changes: dict[str, Any] | None = None, variants: Iterable[str] = "B"
+) -> dict:
+    """Return an answer of the API in which every metric of every variant has the same numbers.
+
+    `changes` has other values: of `all`, of a variant's metric as `B logged_24h`, of `health`.
+    """
+    changes = changes or {}
+    row = LIFT | {"control_variant_id": "A", "users": 1500, "control_users": 1600,
+                  "value": 0.31, "control_value": 0.25, "first_day": "2026-10-01",
+                  "last_day": "2026-11-22", "cohort_days": 20, "status": "ok",
+                  "verdict": "no_difference_yet"}  # fmt: skip
+    metrics = [
+        {"metric_name": metric, "measure": "count" if role == "secondary" else "any", "role": role,
+         "desired": "increase", "event_name": "$key_event", "denominator_event_name": "",
+         "delay_hours": 0, "window_hours": 24, "cap": None,
+         "variants": [row | {"variant_id": variant} | changes.get("all", {})
+                      | changes.get(f"{variant} {metric}", {}) for variant in variants]}
+        for metric, role in METRICS.items()
+    ]  # fmt: skip
+    size = {"users": 1500, "crossover_users": 2, "weight": 0.5, "expected_share": 0.5, "share": 0.5}
+    health = {"control_variant_id": "A", "users": 3000, "srm_chi2": 0.1, "srm_df": 1,
+              "srm_p": 0.75, "srm": "ok", "crossover_users": 4, "crossover_share": 0.001,
+              "crossover": "ok", "pre_difference_p": None, "pre_difference": "ok",
+              "covers_from": "2026-10-01", "complete_from": None, "is_complete": True, "notes": [],
+              "variants": [size | {"variant_id": one} for one in ["A", *variants]],
+              } | changes.get("health", {})  # fmt: skip
+    return {
+        "generated_at": NOW.isoformat(), "data_as_of": NOW.isoformat(), "no_data": False,
+        "experiments": [{"experiment_id": experiment, "status": "RUNNING", "start_at": None,
+                         "end_at": None, "health": health, "metrics": metrics}],
+    }  # fmt: skip
 
 
 class Quiet(WSGIRequestHandler):

@@ -108,7 +108,7 @@ def test_focus_stays_when_a_choice_redraws_the_view(visit, site):
     link = page.get_by_role("link", name="exp_rest_timer")
     link.focus()
     page.keyboard.press("Enter")
-    expect(page.locator(".detail h2")).to_contain_text("exp_rest_timer")
+    expect(page.locator(".detail-head h2")).to_contain_text("exp_rest_timer")
     expect(link).to_be_focused()
 
 

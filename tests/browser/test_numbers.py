@@ -42,34 +42,39 @@ def test_overview_totals_are_those_of_the_tables(visit, site, demo_conninfo):
     assert f"{abs(dau / before - 1):.1%}" in page.text(".change >> nth=0")
 
 
-def test_variants_are_pooled_over_matured_cohorts(visit, site, demo_conninfo):
+def test_readouts_are_those_of_the_tables(visit, site, demo_conninfo):
     query = """
-        with b as (
-            select *, cast(dimensions ->> 'cohort_size' as int) as cohort
-            from analytics.experiment_metric_rollups
-            where experiment_id = 'exp_first_workout' and day >= '2026-11-11'
-        )
         select
-            sum(cast(dimensions ->> 'converted_users' as float))
-                filter (where metric_name = 'logging_rate_24h_by_variant'),
-            sum(cohort) filter (where metric_name = 'logging_rate_24h_by_variant'),
-            sum(value) filter (where metric_name = 'users_active_d1')
-                / sum(cohort) filter (where metric_name = 'users_active_d1'),
-            sum(value) filter (where metric_name = 'sessions_submitted_d7')
-                / sum(cohort) filter (where metric_name = 'sessions_submitted_d7'),
             (
-                select sum(value) filter (where variant_id = 'B') / sum(value)
-                from b where metric_name = 'users_assigned' and day = '2026-11-24'
+                select jsonb_object_agg(metric_name || variant_id, to_jsonb(readouts))
+                from analytics.experiment_readouts as readouts
+                where experiment_id = 'exp_rest_timer'
+            ),
+            (
+                select variants from analytics.experiment_health
+                where experiment_id = 'exp_rest_timer'
             )
-        from b
-        where variant_id = 'B' and is_final
     """
-    converted, cohort, second, sessions, share = one(demo_conninfo, query)
-    page = visit(site, "#/experiments?window=14&experiment=exp_first_workout")
-    row = page.page.get_by_role("table", name="Variants").get_by_role("row").nth(2)
-    cells = row.get_by_role("cell").all_inner_texts()
-    assert [cells[1], *cells[3:5]] == [f"{share:.1%}", f"{cohort:,}", f"{converted / cohort:.1%}"]
-    assert cells[6:] == [f"{second:.1%}", f"{sessions:.2f}"]
+    readouts, sizes = one(demo_conninfo, query)
+    page = visit(site, "#/experiments?window=7&experiment=exp_rest_timer")
+    rows = list(csv.DictReader(io.StringIO(page.download("CSV: Against the control"))))
+    assert len(rows) == len(readouts) == 8
+    for row in rows:
+        expected = readouts[row["metric_name"] + row["variant_id"]]
+        for column, cell in row.items():
+            is_text = isinstance(expected[column], str)
+            value = cell or None if is_text or not cell else pytest.approx(float(cell), rel=1e-12)
+            assert value == expected[column], column
+    goal = readouts["logged_24hC"]
+    shown = page.text(".result >> nth=2")
+    assert f"{goal['value']:.1%}" in shown and f"control {goal['control_value']:.1%}" in shown
+    assert f"{goal['lift']:+.1%} {goal['lift_always_low']:+.1%}".replace("-", "\u2212") in (
+        " ".join(shown.split())
+    )
+    file = list(csv.DictReader(io.StringIO(page.download("CSV: Variants"))))
+    assert [(row["variant"], int(row["users"]), int(row["crossover_users"])) for row in file] == [
+        (size["variant_id"], size["users"], size["crossover_users"]) for size in sizes
+    ]
 
 
 @pytest.mark.parametrize(
@@ -118,10 +123,6 @@ CLAIMS = {
         "m.reason('2026-11-24', 0, null, '2026-11-24T09:00:00Z') === 'today'",
         "m.reason('2026-11-23', 7, null, '2026-11-24T09:00:00Z') === 'cohort matures on 1 Dec'",
         "m.reason('2026-11-20', 1, null, '2026-11-24T09:00:00Z').includes('next run')",
-        "m.difference({ k: 0, n: 0 }, { k: 1, n: 2 }) === null",
-        # Newcombe's own example: 56 of 70 against 48 of 80 is 0.2, from 0.0524 to 0.3339.
-        "m.difference({ k: 48, n: 80 }, { k: 56, n: 70 }).low.toFixed(4) === '0.0524'",
-        "m.difference({ k: 48, n: 80 }, { k: 56, n: 70 }).high.toFixed(4) === '0.3339'",
         """String(m.eventTotals([{ metrics: {
             event_volume_by_name: JSON.parse('{"__proto__": 3, "7": 5}') } }]).byName)
             === '7,5,__proto__,3'""",
@@ -145,7 +146,17 @@ CLAIMS = {
         "m.seconds(0.42) === '0.42 s' && m.seconds(200) === '3 min 20 s'",
         "m.seconds(7500) === '2 h 5 min' && m.seconds(86400) === '1 d'",
         "m.percent(0.0004) === '0.04%' && m.points(-0.012) === '\\u22121.2 pt'",
+        "m.relative(-0.012) === '\\u22121.2%' && m.relative(null) === '\\u2013'",
+        "m.pValue(2.4e-5) === '2e-5' && m.pValue(0) === '< 1e-15' && m.pValue(0.0089) === '0.0089'",
+        "m.precise(0.01234) === '0.0123' && m.precise(12345.6) === '12,346'",
         "m.age('2026-11-24T09:00:00Z', new Date('2026-11-24T09:04:10Z')) === '4 min ago'",
+    ],
+    "definitions.js": [
+        """m.meaning({ measure: 'ratio', event_name: 'a|b', denominator_event_name: '',
+            delay_hours: 24, window_hours: 168 }) === 'How often “a” or “b” happened, divided by '
+            + 'how often any event happened, from 24 hours to 8 days after the exposure.'""",
+        """m.meaning({ measure: 'count', event_name: '$key_event', delay_hours: 0, window_hours: 30,
+            cap: 9 }).endsWith('in the 30 hours after the exposure, at most 9 times counted.')""",
     ],
     "state.js": [
         "m.read('#/funnel?window=30&experiment=a%26b').experiment === 'a&b'",

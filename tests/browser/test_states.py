@@ -6,7 +6,7 @@ import re
 from datetime import timedelta
 
 import pytest
-from dashboard import NOW, PHONE, TOKEN
+from dashboard import LIFT, NOW, PHONE, TOKEN, readouts
 from playwright.sync_api import expect
 
 BAD_NAME = "<img src=x onerror=\"document.title='owned'\">"
@@ -41,6 +41,27 @@ def test_no_experiments(visit, serve, copy):
     assert "No experiments yet" in page.text()
     page.open("#/funnel?experiment=exp_rest_timer")  # variants without a catalog keep their ids
     page.page.wait_for_selector("li .who")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("update analytics.experiment_catalog set status = 'DRAFT'", "Not started"),
+        ("update analytics.experiment_catalog set variants = '[]';"
+         "truncate analytics.experiment_readouts", "Nothing to compare"),
+        ("truncate analytics.experiment_readouts, analytics.experiment_health",
+         "python cli.py --job experiment --from DAY"),
+        ("update analytics.experiment_health set covers_from = null, complete_from = '2026-10-02'",
+         "--from 2026-10-02"),
+        ("drop table analytics.experiment_readouts", "No verdict"),
+    ],
+)  # fmt: skip
+def test_experiment_without_a_readout_says_what_to_do(visit, serve, copy, change, said):
+    copy.execute(change)
+    page = visit(serve(copy.info.dsn), "#/experiments", expected="503")
+    assert said in page.text(".message") and page.page.locator(".verdict").count() == 0
+    assert page.page.locator(".uplot").count() == 4
+    assert page.axe() == []
 
 
 def test_window_without_rows(visit, serve, demo_conninfo):
@@ -137,8 +158,61 @@ def test_hostile_names_are_shown_as_text(visit, serve, copy):
         assert not page.is_wider_than_the_screen()
     page.page.get_by_role("tab", name="Experiments").click()
     page.page.get_by_role("link", name="<img").click()
-    expect(page.page.locator(".detail h2")).to_contain_text("<img")
+    expect(page.page.locator(".detail-head h2")).to_contain_text("<img")
     assert "owned" not in page.page.title()
+
+
+SPLIT = [
+    {"variant_id": one, "users": 1500, "crossover_users": 9, "weight": 1, "expected_share": 0.5,
+     "share": share} for one, share in (("A", 0.527), ("B", 0.473))
+]  # fmt: skip
+WORSE = {"verdict": "worse", "lift": -0.08, "lift_always_low": -0.12, "lift_always_high": -0.03}
+BETTER = {"verdict": "better"}
+EARLY = {"verdict": "wait", "cohort_days": 4, "users": 112, "control_users": 100,
+         "users_to_detect": 1715}  # fmt: skip
+NO_TEST = dict.fromkeys(LIFT) | {"verdict": "wait"}
+FIRST, REST, STREAK = "exp_first_workout", "exp_rest_timer", "exp_streak_badge"
+VERDICTS = {
+    "blocked": (FIRST, {"all": {"verdict": "blocked"}, "health": {
+        "srm": "mismatch", "srm_p": 2.4e-5, "variants": SPLIT, "crossover": "alarm",
+        "crossover_share": 0.031, "is_complete": False, "notes": ["Run `--from 2026-09-20`."]}},
+        "Do not decide: users are split 52.7 : 47.3, planned was 50 : 50 (p = 2e-5) and 3.1% of"
+        " the users were in more than one variant. Find out why first."),
+    "worse": (REST, {"C returned_week_1": WORSE, "B logged_24h": BETTER},
+        "C adaptive is worse than A off on Returned week 1: -8.0% (-12.0% to -3.0%), but B fixed is"
+        " better than A off on Logged 24h: +24.0% (+11.8% to +36.2%)."),
+    "better": (REST, {"B logged_24h": BETTER | {"lift": 0.1}, "C logged_24h": BETTER},
+        "C adaptive is better than A off on Logged 24h: +24.0% (+11.8% to +36.2%)."),
+    "wait": (REST, {"C logged_24h": EARLY},
+        "Keep waiting for Logged 24h: 4 of 7 days, 212 of about 1,900 users, and 35 of 150"
+        " conversions."),
+    "too few": (FIRST, {"B logged_24h": NO_TEST | {"status": "too_few"}},
+        "Keep waiting for Logged 24h: a variant has fewer than 30 users whose time is up."),
+    "ended early": (STREAK, {"B logged_24h": EARLY | {"users_to_detect": 0, "value": 0.9,
+        "users": 300}},
+        "Ended too early to tell on Logged 24h: 4 of 7 days and 400 users."),
+    "no difference": (FIRST, {"B sessions_7d": WORSE},
+        "No clear difference yet between B guided and A list on Logged 24h: +24.0% (+11.8% to"
+        " +36.2%), with 3,100 of about 3,900 users."),
+    "ended": (STREAK, {"B logged_24h": {"users_to_detect": 0}},
+        "Ended. No clear difference between B shown and A hidden on Logged 24h: +24.0% (+11.8% to"
+        " +36.2%)."),
+}  # fmt: skip
+
+
+def test_verdict_says_first_what_matters_most(visit, site):
+    page = visit(site, viewport=PHONE)
+    for nth, (id, changes, sentence) in enumerate(VERDICTS.values()):
+        answer = readouts(id, changes, "BC" if id == REST else "B")
+        page.page.route("**/readouts?*", lambda route, _, json=answer: route.fulfill(json=json))
+        page.open(f"?{nth}#/experiments?window=90&experiment={id}")  # another document
+        said = page.text(".sentence").translate({0x2212: "-", 0x2011: "-", 0xA0: " "})
+        assert said == sentence
+        missing = page.page.locator(".health code").all_inner_texts()
+        assert missing == ["--from 2026-09-20"] * ("incomplete" in page.text(".health"))
+        box = page.page.locator(".sentence").bounding_box()
+        assert box["y"] + box["height"] < PHONE["height"]
+        assert page.axe() == [] and not page.is_wider_than_the_screen()
 
 
 FAULTS = {

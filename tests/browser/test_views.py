@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 
 import pytest
 from dashboard import DESKTOP, PHONE
@@ -56,15 +57,50 @@ def test_change_compares_with_the_window_before_or_says_why_not(visit, site):
 
 def test_experiments_marks_the_control_and_follows_the_hash(visit, site):
     page = visit(site, "#/experiments?experiment=exp_rest_timer")
-    assert "exp_rest_timer" in page.text(".detail h2")
+    assert "exp_rest_timer" in page.text(".detail-head h2")
     assert page.page.locator(".legend .tag").count() == 4
     assert page.page.locator(".legend li").count() == 12
     page.page.get_by_role("link", name="exp_streak_badge").click()
-    expect(page.page.locator(".detail h2")).to_contain_text("streak")
+    expect(page.page.locator(".detail-head h2")).to_contain_text("streak")
     assert "experiment=exp_streak_badge" in page.page.url
     assert "ended" in page.text(".detail-head")
     table = page.page.get_by_role("table", name="Variants")
     assert table.get_by_role("row").count() == 3
+
+
+def test_every_number_of_a_readout_is_explained(visit, site):
+    page = visit(site, "#/experiments?experiment=exp_first_workout")
+    for summary in page.page.locator("#panel summary").all():
+        summary.press("Enter")
+    assert page.page.locator("#panel details[open]").count() == 9  # verdict, checks, metrics
+    explained = page.text(".result:not(.axis) >> nth=0")
+    assert "a key event in the 24 hours after the exposure" in explained
+    assert "Days\n" in explained and "Users\n" in explained
+    fixed = page.page.get_by_label("Fixed interval too")
+    drawn = page.page.locator(".range.fixed")
+    assert drawn.count() > 0 and not drawn.first.is_visible()
+    fixed.press("Space")
+    assert drawn.first.is_visible() and "Lower line: the fixed 95% interval" in page.text()
+    assert page.axe() == []
+    page.page.emulate_media(color_scheme="dark")
+    assert page.axe("color-contrast") == []
+
+
+def test_verdict_holds_for_every_window_in_print_and_in_forced_colours(visit, site):
+    page = visit(site, "#/experiments?experiment=exp_rest_timer&window=90", color_scheme="dark")
+    verdict, results = page.text(".verdict"), page.text(".results")
+    page.page.locator("input[name=window]:checked").press("ArrowLeft")
+    expect(page.page).to_have_url(re.compile("window=30"))
+    page.settle()
+    assert (page.text(".verdict"), page.text(".results")) == (verdict, results)
+    page.page.emulate_media(forced_colors="active")
+    stroke = "(line) => [getComputedStyle(line).stroke, getComputedStyle(document.body).color]"
+    zero, ink = page.page.locator(".zero").first.evaluate(stroke)
+    assert zero == ink
+    page.page.emulate_media(media="print", forced_colors="none")
+    assert page.page.locator(".sentence").is_visible()
+    assert not page.page.locator(".picker, .tabs, .figure-tools").locator("visible=true").count()
+    assert page.page.evaluate("getComputedStyle(document.body).color") == "rgb(27, 28, 30)"
 
 
 def test_funnel_compares_variants_and_never_adds_days(visit, site):

@@ -1,4 +1,4 @@
-/** Experiments: a list to choose from, and the chosen one's variants, control first. */
+/** Experiments: a list to choose from, the chosen one's verdict, and its days. */
 
 import * as api from "../api.js";
 import { color, lineChart } from "../chart.js";
@@ -7,8 +7,9 @@ import { figure, partly, pending } from "../figure.js";
 import { count, date, decimal, percent, plural, tick } from "../format.js";
 import { MOST, first, reason, sum, unique } from "../numbers.js";
 import { hashWith } from "../state.js";
-import { message, noExperiments, nothingInWindow, noRunYet } from "../states.js";
-import { variantsCard } from "./variants.js";
+import { explained, message, noExperiments, noReadout, noRunYet, nothingInWindow } from "../states.js";
+import { resultsCard, variantsCard } from "./results.js";
+import { healthCard, results, verdictCard } from "./verdict.js";
 
 const SIZE = { label: "cohort", number: true, write: count };
 
@@ -30,13 +31,23 @@ const METRICS = [
       + "The scale does not begin at zero." },
 ];
 
-export const load = (state, options) => api.experiments({ window_days: state.window }, options);
+const choose = (all, id) => all.find((one) => one.experiment_id === id)
+  ?? all.find((one) => one.status === "RUNNING" && one.latest_day) ?? all[0];
+
+export async function load(state, options) {
+  const data = await api.experiments({ window_days: state.window }, options);
+  const { experiment_id: id } = choose(data.experiments, state.experiment) ?? {};
+  if (id === undefined) return data;
+  // Without the read-out the days can still be shown.
+  const readout = await api.readouts(id, options).then(({ experiments }) => experiments.find((one) => one.experiment_id === id))
+    .catch((error) => { if (!(error instanceof api.ApiError) || error.status === 401) throw error; return { error }; });
+  return { ...data, readout };
+}
 
 export function draw(data, state, { runs, unmet }) {
   const all = data.experiments;
   if (!all.length) return data.data_as_of || runs.length ? noExperiments() : noRunYet();
-  const chosen = all.find((one) => one.experiment_id === state.experiment)
-    ?? all.find((one) => one.status === "RUNNING" && one.latest_day) ?? all[0];
+  const chosen = choose(all, state.experiment);
   if (state.experiment && chosen.experiment_id !== state.experiment) {
     unmet("There is no experiment ", name(state.experiment), ". Shown: ", name(chosen.experiment_id), ".");
   }
@@ -59,6 +70,8 @@ function picker(all, chosen) {
       !found.length && el("li", { class: "note" }, "No experiment has this in its name."));
   };
   show("");
+  // On a phone the list is one row.
+  requestAnimationFrame(() => { list.scrollLeft = list.querySelector("[aria-current]").offsetLeft - list.offsetLeft; });
   return el("nav", { class: "card picker", "aria-label": "Experiments" },
     all.length > MOST.choices && el("input", { type: "search", id: "find", placeholder: `Find one of ${count(all.length)}`,
       "aria-label": "Find an experiment", oninput: (event) => show(event.target.value) }),
@@ -83,17 +96,31 @@ function detail(one, data, state) {
         targeting.length ? [" · ", targeting.slice(0, 8).map(([key, value], i) =>
           [i ? ", " : "", name(key, 24), " ", name(Array.isArray(value) ? value.join(", ") : JSON.stringify(value), 60)]),
         targeting.length > 8 && `, and ${targeting.length - 8} more in the API's answer`] : null)),
-    days.length ? contents(one, variants, days, data) : one.status === "DRAFT"
-      ? message("Not started", "A draft has no numbers. They begin with the run after it is started.")
-      : nothingInWindow(state.window));
+    decision(one, variants, data.readout),
+    days.length ? daily(one, variants, days, data) : one.status !== "DRAFT" && nothingInWindow(state.window));
 }
 
-function contents(one, variants, days, data) {
+/** What the experiment's whole life says, or what is to be done so that it says something. */
+function decision(one, variants, readout) {
+  if (readout?.error) return message("No verdict", explained(readout.error).join(": "));
+  const rows = readout ? results(readout) : [];
+  const health = readout?.health;
+  const sizes = variants.length > 0 && variantsCard(one.experiment_id, variants, health);
+  if (one.status === "DRAFT" || !rows.length || !health?.covers_from) return [noReadout(one, health), sizes];
+  const labels = new Map(variants.map((variant) => [variant.variant_id, variant.label]));
+  const called = (id) => name(labels.get(id) ?? id, 40);
+  return [verdictCard(one, rows, health, called), healthCard(health, rows), resultsCard(one.experiment_id, rows, called), sizes];
+}
+
+/** The days of the window, of new users: not what the verdict is about. */
+function daily(one, variants, days, data) {
   const points = new Map();
   for (const point of one.series) points.set(key(point.metric_name, point.variant_id, point.day), point);
   const find = (metric, id, day) => points.get(key(metric, id, day));
   return [
-    variantsCard(one, variants, days, find),
+    el("h2", { class: "section" }, "New users, day by day"),
+    el("p", { class: "note" }, "Users by the day of their first event, in the days chosen above, whenever they were assigned. "
+      + "The verdict is not about these: it is about everybody who was exposed."),
     el("div", { class: "grid two" }, METRICS.map((how) => card(how, one, variants, days, find, data))),
   ];
 }
@@ -154,7 +181,7 @@ function card({ metric, title, label: called = metric, horizon, write, tick: tic
     rows,
     key: drawn,
     note: [help, partly(drawn.length, variants.length, "variant", "the control first, then the largest"),
-      pending(series.flatMap((row) => row.reasons), "Dashed")],
+      pending(series.flatMap((row) => row.reasons.filter((_, i) => row.values[i] !== null)), "Dashed")],
     summary: `${plural(variants.length, "variant")} over ${days.length} days.`,
     draw: (host) => lineChart(host, { days, series, format: write, tick: ticks, zero }),
   });

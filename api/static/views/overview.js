@@ -4,7 +4,7 @@ import * as api from "../api.js";
 import { color, lineChart, swatch } from "../chart.js";
 import { el } from "../dom.js";
 import { figure } from "../figure.js";
-import { addDays, compact, count, day, percent, plural, points, seconds, tick, words } from "../format.js";
+import { addDays, compact, count, day, percent, plural, points, relative, seconds, tick, words } from "../format.js";
 import { MOST, isFinal, mean, median, reason, sum, weighted } from "../numbers.js";
 import { noRunYet, nothingInWindow } from "../states.js";
 
@@ -92,7 +92,7 @@ function change(how, metric, value, ready, before, window) {
   const was = total(how, metric, rows);
   const moved = how.inPoints ? value - was : (value - was) / was;
   if (!Number.isFinite(moved)) return nothing("there was nothing before");
-  const text = how.inPoints ? points(moved) : `${moved < 0 ? "−" : "+"}${percent(Math.abs(moved))}`;
+  const text = how.inPoints ? points(moved) : relative(moved);
   const flat = Math.abs(moved) < 0.0005;
   const mood = flat || !how.good ? "" : Math.sign(moved) === how.good ? "good" : "bad";
   return el("p", { class: "change" },
