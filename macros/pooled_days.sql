@@ -1,25 +1,32 @@
 {#-
     A subquery of the stored days of `experiment_statistics`, pooled into one row per experiment,
-    variant and metric. The squares are summed around the mean of all days, as Chan, Golub and
-    LeVeque (1983) do; a difference of large sums would lose the digits of a small variance. So the
-    table is read twice. A row number keeps the second pass from grouping by three texts again.
+    variant and metric. The squares of an `any` metric follow from its means. Others are summed
+    around the mean of all days, as Chan, Golub and LeVeque (1983) do, because a difference of large
+    sums would lose the digits of a small variance; so their days are read twice.
 -#}
-{% macro pooled_days(statistics, condition) -%}
+{% macro pooled_days(condition) -%}
+    {%- set statistics, metrics = ref('experiment_statistics'), ref('experiment_metrics') -%}
+    {%- set others -%}
+        days.metric_name in (select metric_name from {{ metrics }} where measure <> 'any')
+    {%- endset -%}
+    {%- set means -%}
+        sum(days.users * days.mean) / sum(days.users) as mean,
+        sum(days.users * days.denominator_mean) / sum(days.users) as denominator_mean,
+        sum(days.users * days.pre_mean) / sum(days.users) as pre_mean
+    {%- endset -%}
     (
-        with means as (
+        with totals as (
 
             select
-                experiment_id,
-                variant_id,
-                metric_name,
-                row_number() over () as place,
-                sum(users) as users,
+                days.experiment_id,
+                days.variant_id,
+                days.metric_name,
+                sum(days.users) as users,
                 count(*) as day_count,
-                min(day) as first_day,
-                max(day) as last_day,
-                sum(users * mean) / sum(users) as mean,
-                sum(users * denominator_mean) / sum(users) as denominator_mean,
-                sum(users * pre_mean) / sum(users) as pre_mean
+                min(days.day) as first_day,
+                max(days.day) as last_day,
+                sum(days.pre_comoment + days.users * days.mean * days.pre_mean) as pre_products,
+                {{ means }}
             from {{ statistics }} as days
             where {{ condition }}
             group by 1, 2, 3
@@ -29,7 +36,9 @@
         squares as (
 
             select
-                means.place,
+                days.experiment_id,
+                days.variant_id,
+                days.metric_name,
                 {%- for a, b, name in (
                     ('mean', 'mean', 'm2'),
                     ('denominator_mean', 'denominator_mean', 'denominator_m2'),
@@ -43,25 +52,47 @@
                 ) as {{ name }}{{ ',' if not loop.last }}
                 {%- endfor %}
             from {{ statistics }} as days
-            inner join means
+            inner join (
+                select
+                    days.experiment_id,
+                    days.variant_id,
+                    days.metric_name,
+                    {{ means }}
+                from {{ statistics }} as days
+                where {{ condition }} and {{ others }}
+                group by 1, 2, 3
+            ) as means
                 on
                     means.experiment_id = days.experiment_id
                     and means.variant_id = days.variant_id
                     and means.metric_name = days.metric_name
-            where {{ condition }}
-            group by 1
+            where {{ condition }} and {{ others }}
+            group by 1, 2, 3
 
         )
 
         select
-            means.*,
-            squares.m2,
+            totals.*,
+            metrics.measure,
+            metrics.role,
             squares.denominator_m2,
             squares.denominator_comoment,
-            squares.pre_m2,
-            squares.pre_comoment
-        from means
-        inner join squares on squares.place = means.place
+            {%- for column, of_shares in {
+                'm2': 'totals.users * totals.mean * (1 - totals.mean)',
+                'pre_m2': 'totals.users * totals.pre_mean * (1 - totals.pre_mean)',
+                'pre_comoment':
+                    'totals.pre_products - totals.users * totals.mean * totals.pre_mean',
+            }.items() %}
+            case when metrics.measure = 'any' then {{ of_shares }} else squares.{{ column }} end
+                as {{ column }}{{ ',' if not loop.last }}
+            {%- endfor %}
+        from totals
+        inner join {{ metrics }} as metrics on metrics.metric_name = totals.metric_name
+        left join squares
+            on
+                squares.experiment_id = totals.experiment_id
+                and squares.variant_id = totals.variant_id
+                and squares.metric_name = totals.metric_name
     )
 {%- endmacro %}
 

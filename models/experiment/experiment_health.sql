@@ -154,9 +154,11 @@ before as (
         pooled.users,
         pooled.pre_mean,
         pooled.pre_m2 / nullif(pooled.users - 1, 0) / pooled.users as spread
-    from {{ pooled_days(ref('experiment_statistics'), 'days.users > 0') }} as pooled
-    inner join metrics on metrics.metric_name = pooled.metric_name
-    where metrics.role in ('goal', 'guardrail') and metrics.measure <> 'ratio' and pooled.users >= 30
+    from {{ pooled_days('days.users > 0') }} as pooled
+    where
+        pooled.role in ('goal', 'guardrail')
+        and pooled.measure <> 'ratio'
+        and pooled.users >= 30
 
 ),
 

@@ -22,15 +22,9 @@ metrics as (
 totals as (
 
     select
-        pooled.*,
-        metrics.measure,
-        case
-            when metrics.measure = 'ratio' then pooled.mean / nullif(pooled.denominator_mean, 0)
-            else pooled.mean
-        end as value
-    from {{ pooled_days(ref('experiment_statistics'), 'days.is_final and days.users > 0') }}
-        as pooled
-    inner join metrics on metrics.metric_name = pooled.metric_name
+        *,
+        case measure when 'ratio' then mean / nullif(denominator_mean, 0) else mean end as value
+    from {{ pooled_days('days.is_final and days.users > 0') }} as pooled
 
 ),
 
