@@ -209,7 +209,7 @@ def fill(
     *,
     users: int = 3000,
     days: int = 45,
-    seed: int = 7,
+    seed: int = 11,
     progress: Callable[[int, int], object] | None = None,
 ) -> int:
     """Create the source tables in `schema`, fill them, and return the number of events.
