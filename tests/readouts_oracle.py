@@ -25,7 +25,7 @@ from oracle import (
     valid_events,
     window,
     window_dates,
-)  # fmt: skip
+)
 from scipy.special import chdtrc, ndtr, stdtr, stdtrit
 
 KEY_EVENT = "session_submitted"
