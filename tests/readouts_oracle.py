@@ -362,23 +362,24 @@ class Variant:
 
 
 def catalog(source: Source) -> dict[str, list[Variant]]:
-    """Every experiment's variants, by id."""
+    """Every experiment's variants, by id; a view may list one twice."""
     found: dict[str, list[Variant]] = {}
     for experiment in {row["experiment_id"] for row in source.experiments} - {None}:
-        found[id_key(experiment)] = sorted(
-            (
-                Variant(id_key(row["variant_id"]), bool(row["is_control"]), weight_of(row))
-                for row in source.variants
-                if row["experiment_id"] == experiment and row["variant_id"] is not None
-            ),
-            key=lambda variant: variant.variant_id.encode(),
-        )
+        variants = []
+        for name in sorted(variants_of(source, experiment), key=lambda name: id_key(name).encode()):
+            rows = [row for row in source.variants
+                    if (row["experiment_id"], row["variant_id"]) == (experiment, name)]  # fmt: skip
+            weight = max(filter(None, map(weight_of, rows)), default=None)
+            is_control = any(row["is_control"] for row in rows)
+            variants.append(Variant(id_key(name), is_control, weight))
+        found[id_key(experiment)] = variants
     return found
 
 
 def weight_of(variant: Row) -> float | None:
+    """Its weight if that is a sensible one."""
     weight = variant["weight"]
-    return weight if weight is not None and math.isfinite(weight) and weight > 0 else None
+    return weight if weight is not None and 1e-9 <= weight <= 1e9 else None
 
 
 def control_of(variants: list[Variant]) -> str | None:

@@ -10,10 +10,9 @@ variants as (
         {{ id_key('experiment_id') }} as experiment_id,
         {{ id_key('variant_id') }} as variant_id,
         coalesce(bool_or(is_control), false) as is_control,
+        -- Beyond these, shares would overflow.
         max(
-            case
-                when weight > 0 and weight < 'Infinity' then cast(weight as double precision)
-            end
+            case when weight between 1e-9 and 1e9 then cast(weight as double precision) end
         ) as weight
     from {{ ref('stg_experiment_variants') }}
     where variant_id is not null
