@@ -56,7 +56,8 @@ audit: setup ## Ask the Python Package Index which pinned versions have known vu
 
 oldest: .venv/dev ## Run the jobs' tests on the oldest PostgreSQL that is supported, Debian's 15
 	.ci/with-postgres $(OLDEST) $(BIN)/python -m pytest \
-	    tests/test_guarantees.py tests/test_against_oracle.py tests/test_run_log.py tests/test_dbt_project.py \
+	    tests/test_guarantees.py tests/test_against_oracle.py tests/test_readouts.py \
+	    tests/test_run_log.py tests/test_dbt_project.py \
 	    tests/chaos/test_planted_functions.py tests/chaos/test_source_shapes.py tests/test_plans.py
 
 # check-jsonschema and sqlfluff's way into dbt want different versions of click, so the linters of

@@ -45,10 +45,18 @@ def awkward(source: App, now: datetime) -> None:
         user, start = f"user {edge}", midnight - 8 * DAY + 9 * HOUR
         events += [event(start, user=user), event(start + edge, "session_submitted", user)]
         source.assign(user, "run", "A", start)
+    for nth in range(202):  # more before and after the exposure than a metric counts
+        moment = midnight - 7 * DAY + (nth - 101) * MS
+        events.append(event(moment, "session_submitted", "busy"))
+    source.assign("busy", "run", "B", midnight - 7 * DAY)
+    start = midnight - 13 * DAY
+    for edge in (0 * MS, MS):  # known for 14 days when exposed, or for too long
+        events.append(event(start - 14 * DAY - edge, "session_submitted", f"early {edge}"))
+        source.assign(f"early {edge}", "late", "A:1", start)
     empty_day = midnight.date() - 5 * DAY
     source.events(*(row for row in events if row["occurred_at"].date() != empty_day))
     source.experiment("run", ("A", "B", "nobody"))
-    source.experiment("late", ("A:1",), status="PAUSED", end_at=midnight)
+    source.experiment("late", ("A:1",), status="PAUSED", start_at=start, end_at=midnight)
     source.experiment("over", status="ENDED", end_at=midnight - 13 * DAY)
     source.experiment("gone", status="ENDED", end_at=midnight - 13 * DAY - MS)
     source.experiment("draft", status="DRAFT", end_at=midnight)

@@ -21,9 +21,6 @@ Metric = tuple[float, Row | None, bool]  # value, dimensions, is_final
 Count = tuple[str | None, str | None, int, int, bool]  # experiment, variant, users, events, final
 
 NONE, DAY, WEEK = timedelta(0), timedelta(days=1), timedelta(days=7)
-EXPERIMENT_METRICS = {
-    "users_assigned", "users_active_d1", "sessions_submitted_d7", "logging_rate_24h_by_variant"
-}  # fmt: skip
 
 
 @dataclass
@@ -148,7 +145,7 @@ class Log:
 
 
 def merge(
-    job: str,
+    table: str,
     before: dict[Key, Any],
     fresh: dict[Key, Any],
     source: Source,
@@ -166,37 +163,40 @@ def merge(
     known = max(filter(None, (begins, log.kept_since)), default=None)
     days = window_dates(now, window_days)
     had_events = any(known is None or key[0] < known.date()
-                     for key, row in before.items() if shows_events(job, row))  # fmt: skip
+                     for key, row in before.items() if shows_events(table, row, known))  # fmt: skip
     purged = had_events and (known is None or known.date() >= days[0])
     first_day = date.max if begins is None else (known if purged else begins).date()
     older = log.newest is not None and log.newest > now
-    moving = {set_of(key) for key, row in fresh.items() if not row[-1]}
+    moving = {set_of(table, key) for key, row in fresh.items() if not row[-1]}
 
     def stays(key: Key, row: tuple) -> bool:
         if key[0] not in days or key[0] < first_day or (purged and row[-1]):
             return True
-        return older and (not is_final(key[0], NONE, now) or set_of(key) in moving)
+        return older and (not is_final(key[0], NONE, now) or set_of(table, key) in moving)
 
     kept = {key: row for key, row in before.items() if stays(key, row)}
-    taken = {set_of(key) for key in kept}
+    taken = {set_of(table, key) for key in kept}
     added = {key: row for key, row in fresh.items() if row[-1] or not older}
     log.newest = max(now, log.newest or now)
     log.kept_since = known if purged and begins is not None else log.kept_since
-    return kept | {key: row for key, row in added.items() if set_of(key) not in taken}
+    return kept | {key: row for key, row in added.items() if set_of(table, key) not in taken}
 
 
-def shows_events(job: str, row: tuple) -> bool:
+def shows_events(table: str, row: Any, known: datetime | None) -> bool:
+    """Whether the row, of a day before `known`, was computed from events before `known`."""
     return {
         "daily": lambda: row[0] > 0,
         "experiment": lambda: row[1]["cohort_size"] > 0,
         "funnel": lambda: row[2] > 0,
-    }[job]()
+        "statistics": lambda: (
+            (row.pre_mean or 0) > 0 or (row.mean > 0 and (known is None or row.matures_at <= known))
+        ),
+    }[table]()
 
 
-def set_of(key: Key) -> tuple:
+def set_of(table: str, key: Key) -> tuple:
     """What the rows of one day, and of one metric or step, have in common."""
-    is_experiment = len(key) == 4 and key[3] in EXPERIMENT_METRICS
-    return key if is_experiment else key[:-1]
+    return key if table in ("experiment", "statistics") else key[:-1]
 
 
 # The rules that the tables share.

@@ -6,21 +6,24 @@ Every datetime here is naive and means UTC, as in the oracle.
 import csv
 import json
 import math
-from collections.abc import Iterable
-from datetime import datetime
+from collections.abc import Callable, Iterable
+from datetime import date, datetime
 from decimal import Decimal
 from functools import partial
 from itertools import count
+from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
 import oracle
 import psycopg
+import readouts_oracle
 from psycopg import sql
 from psycopg.adapt import Loader
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb, set_json_loads
+from readouts_oracle import Metric, Statistic
 
 from dbt_project import ROOT
 from dbt_project.source import TABLES
@@ -31,6 +34,7 @@ GUARDED = "rollup_guarded"  # the server's only role that needs a password
 CANARY = "c4nary"
 PASSWORD = f"p@ss/w:rd-{CANARY} 100%?#&'\"\\ {{{{ x }}}}"  # of that role
 SEED = ROOT / "seeds/funnel/funnel_steps.csv"
+METRICS = ROOT / "seeds/experiment/experiment_metrics.csv"
 
 # table: (key columns, the oracle's other columns)
 ROLLUPS = {
@@ -43,17 +47,35 @@ ROLLUPS = {
         "day, funnel_name, step_name, dimension_key",
         "experiment_id, variant_id, users_count, events_count, is_final",
     ),
+    "experiment_statistics": (
+        "day, experiment_id, variant_id, metric_name",
+        ", ".join(Statistic._fields),
+    ),
+}
+DAILY = ("daily", "experiment", "funnel", "statistics")
+# table: key columns. Each run rewrites these whole.
+REWRITTEN = {
+    "experiment_readouts": ("experiment_id", "metric_name", "variant_id"),
+    "experiment_health": ("experiment_id",),
 }
 
 _numbers = count(1)
 
 
 class Rollups(NamedTuple):
-    """The three tables, each in the shape that the oracle gives."""
+    """The tables, each in the shape that the oracles give."""
 
     daily: dict[oracle.Key, Any]
     experiment: dict[oracle.Key, Any]
     funnel: dict[oracle.Key, Any]
+    statistics: dict[oracle.Key, Any]
+    readouts: dict[Any, oracle.Row]
+    health: dict[Any, oracle.Row]
+
+
+NOTHING = Rollups({}, {}, {}, {}, {}, {})
+JOB_OF = {table: table if table in ("daily", "funnel") else "experiment"
+          for table in Rollups._fields}  # fmt: skip
 
 
 class _UtcLoader(Loader):
@@ -138,8 +160,10 @@ class App:
         status: str = "RUNNING",
         start_at: Any = None,
         end_at: Any = None,
-        weight: float = 0.5,
+        weight: Any = 0.5,
+        controls: int = 1,
     ) -> None:
+        """Add an experiment; `weight` may be one for each variant."""
         row = {"experiment_id": name, "status": status, "start_at": start_at, "end_at": end_at}
         self._insert("experiments", [row])
         self._insert(
@@ -150,8 +174,8 @@ class App:
                     "experiment_id": name,
                     "variant_id": variant,
                     "variant_name": f"name of {variant}",
-                    "is_control": nth == 0,
-                    "weight": weight,
+                    "is_control": nth < controls,
+                    "weight": weight[nth] if isinstance(weight, tuple) else weight,
                 }
                 for nth, variant in enumerate(variants)
             ],
@@ -186,12 +210,50 @@ def steps() -> list[tuple[str, str, str]]:
     return [(row["funnel_name"], row["step_name"], row["event_name"]) for row in rows]
 
 
+def metrics(path: Path = METRICS) -> list[Metric]:
+    """The experiments' metrics, of the project or of a copy."""
+    with path.open(newline="", encoding="utf-8") as file:
+        lines = [{name: text or None for name, text in row.items()} for row in csv.DictReader(file)]
+    hours = ("delay_hours", "window_hours", "cap")
+    return [Metric(**line | {name: line[name] and float(line[name]) for name in hours})
+            for line in lines]  # fmt: skip
+
+
 def expected(source: oracle.Source, now: datetime, window_days: int) -> Rollups:
     """What a run must write to empty rollup tables."""
-    return Rollups(
-        oracle.daily(source, now, window_days),
-        oracle.experiment(source, now, window_days),
-        oracle.funnel(source, now, window_days, steps()),
+    rollups = NOTHING._replace(
+        daily=oracle.daily(source, now, window_days),
+        experiment=oracle.experiment(source, now, window_days),
+        funnel=oracle.funnel(source, now, window_days, steps()),
+        statistics=readouts_oracle.statistics(source, now, window_days, metrics()),
+    )
+    return with_readouts(rollups, source, now)
+
+
+def of_job(rollups: Rollups, job: str) -> Rollups:
+    tables = rollups._asdict().items()
+    return NOTHING._replace(**{table: rows for table, rows in tables if JOB_OF[table] == job})
+
+
+def of_days(rollups: Rollups, keep: Callable[[date], bool]) -> Rollups:
+    """The rows of some days, without the tables that have no days."""
+    return NOTHING._replace(**{
+        table: {key: row for key, row in getattr(rollups, table).items() if keep(key[0])}
+        for table in DAILY
+    })  # fmt: skip
+
+
+def with_readouts(
+    rollups: Rollups, source: oracle.Source, now: datetime, lines: list[Metric] | None = None
+) -> Rollups:
+    """Add what a run must make of the stored statistics."""
+    variants, lines = readouts_oracle.catalog(source), lines or metrics()
+    days = readouts_oracle.exposed_days(source, now)
+    begins = max(now.date() - 179 * oracle.DAY, readouts_oracle.first_event_day(source, now))
+    health = readouts_oracle.health(rollups.statistics, variants, lines, days, begins)
+    readouts = readouts_oracle.readouts(rollups.statistics, variants, lines, health)
+    return rollups._replace(
+        readouts=readouts, health={(name,): row for name, row in health.items()}
     )
 
 
@@ -203,28 +265,43 @@ def after_run(
     logs: dict[str, oracle.Log],
 ) -> Rollups:
     """What a run must make of rollup tables and a source; notes the run in `logs`."""
-    fresh = expected(source, now, window_days)
-    return Rollups(*(
-        oracle.merge(job, old, new, source, now, window_days, logs.setdefault(job, oracle.Log()))
-        for job, old, new in zip(Rollups._fields, before, fresh, strict=True)
-    ))  # fmt: skip
+    fresh = expected(source, now, window_days)._asdict()
+    merged = {}
+    for table in DAILY:
+        log = logs.setdefault(table, oracle.Log())
+        old = getattr(before, table)
+        merged[table] = oracle.merge(table, old, fresh[table], source, now, window_days, log)
+    # Both belong to one job, of which the run log remembers one moment.
+    both = [logs["experiment"], logs["statistics"]]
+    for log in both:
+        log.kept_since = max((it.kept_since for it in both if it.kept_since), default=None)
+    return with_readouts(NOTHING._replace(**merged), source, now)
 
 
 def stored(conn: psycopg.Connection, schema: str = "analytics") -> Rollups:
-    """What the three rollup tables hold; nothing where one does not exist."""
-    tables: list[dict[oracle.Key, Any]] = []
+    """What the rollup tables hold; nothing where one does not exist."""
+    tables: list[dict[Any, Any]] = []
     for table, (key, rest) in ROLLUPS.items():
         if not _columns(conn, schema, table):
             tables.append({})
             continue
         width = key.count(",") + 1
         query = sql.SQL(f"select {key}, {rest} from {{}}").format(sql.Identifier(schema, table))
-        tables.append({row[:width]: row[width:] for row in conn.execute(query)})
+        shape = Statistic._make if table == "experiment_statistics" else tuple
+        tables.append({row[:width]: shape(row[width:]) for row in conn.execute(query)})
+    for table, key in REWRITTEN.items():
+        query = sql.SQL("select * from {}").format(sql.Identifier(schema, table))
+        tables.append({})
+        if _columns(conn, schema, table):
+            with conn.cursor(row_factory=dict_row) as cursor:
+                for row in cursor.execute(query):
+                    del row["computed_at"]
+                    tables[-1][tuple(row.pop(name) for name in key)] = row
     return Rollups(*tables)
 
 
 def differences(found: Rollups, wanted: Rollups) -> list[str]:
-    """List the rows that differ; values may differ by rounding."""
+    """List the rows that differ; numbers may differ by rounding."""
     told = []
     for table, is_row, should_be in zip(Rollups._fields, found, wanted, strict=True):
         keys = is_row.keys() | should_be.keys()
@@ -232,18 +309,29 @@ def differences(found: Rollups, wanted: Rollups) -> list[str]:
             # A metric that a team added is tested by its unit test.
             known = {key[1] for key in should_be} | {"event_volume_by_name"}
             keys = {key for key in keys if key[1] in known}
+        is_old = table in ("daily", "experiment", "funnel")
+        tolerance = {"rel_tol": 1e-12} if is_old else {"rel_tol": 1e-9, "abs_tol": 1e-12}
         for key in sorted(keys, key=str):
             one, other = is_row.get(key), should_be.get(key)
-            if one is None or other is None or not _alike(one, other):
-                told.append(f"{table} {key}: is {one}, should be {other}")
+            if alike(one, other, **tolerance):
+                continue
+            if isinstance(one, dict) and isinstance(other, dict):
+                same = {n for n in other if n in one and alike(one[n], other[n], **tolerance)}
+                one, other = ({n: row[n] for n in row if n not in same} for row in (one, other))
+            told.append(f"{table} {key}: is {one}, should be {other}")
     return told
 
 
-def _alike(one: tuple, other: tuple) -> bool:
-    same_value = one[0] == other[0] or (
-        isinstance(one[0], float) and math.isclose(one[0], other[0], rel_tol=1e-12)
-    )
-    return same_value and one[1:] == other[1:]
+def alike(one: Any, other: Any, **tolerance: float) -> bool:
+    """Whether two values, or all values in them, are the same but for rounding."""
+    if isinstance(one, float | Decimal) and isinstance(other, float | Decimal):
+        return math.isclose(one, other, **tolerance)
+    if isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():
+        return all(alike(one[name], other[name], **tolerance) for name in other)
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        pairs = zip(one, other, strict=False)
+        return len(one) == len(other) and all(alike(*pair, **tolerance) for pair in pairs)
+    return one == other
 
 
 def image(
@@ -251,7 +339,7 @@ def image(
 ) -> dict[str, list[str]]:
     """The rows of every rollup table as PostgreSQL prints them, without the column `but`."""
     found = {}
-    for table in (*ROLLUPS, "experiment_catalog"):
+    for table in (*ROLLUPS, *REWRITTEN, "experiment_catalog"):
         columns = ", ".join(name for name in _columns(conn, schema, table) if name != but)
         if columns and (where == "true" or table in ROLLUPS):
             query = f'select row({columns})::text from "{schema}".{table} where {where} order by 1'

@@ -46,8 +46,10 @@ figures as (
                     else 0
                 end / nullif(users - 1, 0) / nullif(denominator_mean * denominator_mean, 0)
         end as variance,
-        pre_m2 / nullif(users - 1, 0) as pre_variance,
-        pre_comoment / nullif(users - 1, 0) as pre_covariance
+        -- A share's are divided by all users, as its variance is.
+        pre_m2 / nullif(case measure when 'any' then users else users - 1 end, 0) as pre_variance,
+        pre_comoment / nullif(case measure when 'any' then users else users - 1 end, 0)
+            as pre_covariance
     from totals
 
 ),

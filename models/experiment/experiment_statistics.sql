@@ -4,7 +4,10 @@
 ] -%}
 with days as (
 
-    {{ window_spine() }}
+    select spine.day
+    from ({{ window_spine() }}) as spine
+    -- Who was exposed before the source begins would look as if nothing had happened since.
+    where spine.day >= {{ first_event_day() }}
 
 ),
 

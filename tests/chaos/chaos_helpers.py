@@ -9,7 +9,7 @@ from typing import Any
 import commands
 import psycopg
 from psycopg.rows import dict_row
-from tables import NOW, App, Rollups, differences, event, expected, stored
+from tables import JOB_OF, NOTHING, NOW, App, Rollups, differences, event, expected, stored
 
 DAY = timedelta(days=1)
 JOURNEY = ("app_opened", "workout_started", "exercise_logged", "session_submitted")
@@ -63,10 +63,11 @@ class Sway:
 
     def assert_whole(self, before: Rollups, successes: set[str]) -> None:
         """Each table is as it was before or, as it must after a success, built from scratch."""
-        found = zip(JOBS, stored(self.conn), before, self.wanted, strict=True)
-        for job, rows, old, new in found:
-            is_built = not differences(Rollups(rows, {}, {}), Rollups(new, {}, {}))
-            assert is_built or (rows == old and job not in successes), job
+        found = zip(Rollups._fields, stored(self.conn), before, self.wanted, strict=True)
+        for table, rows, old, new in found:
+            built = (NOTHING._replace(**{table: each}) for each in (rows, new))
+            is_as_it_was = rows == old and JOB_OF[table] not in successes
+            assert is_as_it_was or not differences(*built), table
 
 
 def log(conn: Any, pid: int | None = None) -> list[dict[str, Any]]:

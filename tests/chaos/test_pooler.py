@@ -166,7 +166,7 @@ def test_a_pool_of_one_is_an_error(lively, pooled):
     (done,) = at_once(pooled(default_pool_size=1, query_wait_timeout=5), jobs())
     assert done.exit_code == 1
     assert "query_wait_timeout" in done.stderr and "Traceback" not in done.stderr, done
-    assert stored(lively.conn) == ({}, {}, {})
+    assert not any(stored(lively.conn))
 
 
 @pytest.mark.chaos
