@@ -45,17 +45,6 @@
     ).rows | length > 0) }}
 {%- endmacro %}
 
-{#- The day on which the source's valid events begin; null without any. -#}
-{% macro first_event_day() -%}
-    (
-        select cast(cast(min(occurred_at) as timestamptz) as date)
-        from {{ source('app', 'event_logs') }}
-        where
-            occurred_at >= {{ utc_literal(valid_from()) }}
-            and occurred_at <= {{ utc_literal(valid_until()) }}
-    )
-{%- endmacro %}
-
 {#- The name of the event that `$key_event` stands for. -#}
 {% macro key_event() -%}
     session_submitted

@@ -4,10 +4,7 @@
 ] -%}
 with days as (
 
-    select spine.day
-    from ({{ window_spine() }}) as spine
-    -- Who was exposed before the source begins would look as if nothing had happened since.
-    where spine.day >= {{ first_event_day() }}
+    {{ window_spine() }}
 
 ),
 
