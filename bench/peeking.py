@@ -37,27 +37,23 @@ PLAYS = """
 # Each user draws a variant, and for both metrics a value: 1 with a chance of 30 %, or a geometric
 # count with a mean of 1.5. The last variant has the lift of 20 %. What users did before has none.
 DRAW = """
-    with exposed as materialized (
-        select
-            experiment_id, 1 + floor(arms * random())::int as arm, arms,
-            case when experiment_id like '%%lift%%' then 1.2 else 1 end as lift
+    with users as materialized (
+        select experiment_id, arms, 1 + floor(arms * random())::int as arm
         from (select experiment_id, cast(left(experiment_id, 1) as int) as arms from experiments)
-            as played
+            as plays
         cross join lateral generate_series(1, %(users)s * arms)
     ),
     expected as (
         select
-            experiment_id, arm, metric_name, measure,
-            case measure when 'any' then 0.3 else 1.5 end as pre,
-            case measure when 'any' then 0.3 else 1.5 end * case arm when arms then lift else 1 end
-                as post
-        from exposed cross join analytics.experiment_metrics
+            *, case measure when 'any' then 0.3 else 1.5 end as pre,
+            case when experiment_id like '%%lift%%' and arm = arms then 1.2 else 1 end as lift
+        from users cross join analytics.experiment_metrics
     ),
     measured as (
         select
             experiment_id, arm, metric_name,
-            case measure when 'any' then cast(random() < post as int)
-                else floor(ln(1 - random()) / ln(post / (1 + post))) end as y,
+            case measure when 'any' then cast(random() < pre * lift as int)
+                else floor(ln(1 - random()) / ln(pre * lift / (1 + pre * lift))) end as y,
             case measure when 'any' then cast(random() < pre as int)
                 else floor(ln(1 - random()) / ln(pre / (1 + pre))) end as x
         from expected
@@ -69,13 +65,12 @@ DRAW = """
     select
         %(day)s, experiment_id, cast(arm as text), metric_name, count(*), 0,
         avg(y), regr_sxx(y, y), avg(x), regr_sxx(x, x), regr_sxy(y, x), %(day)s, true, now()
-    from measured
-    group by 2, 3, 4
+    from measured group by 2, 3, 4
 """
 LOOK = """
     insert into looks
-    select {day}, experiment_id, metric_name, variant_id, verdict, p_value, srm
-    from ({readouts}) as readouts inner join analytics.experiment_health using (experiment_id)
+    select {}, experiment_id, metric_name, variant_id, verdict, p_value, srm
+    from ({}) as readouts inner join analytics.experiment_health using (experiment_id)
 """
 SHARES = """
     with lives as (
@@ -146,8 +141,7 @@ def _look_daily(conn: psycopg.Connection, days: int, users: int) -> None:
         conn.execute(DRAW, {"day": day, "users": users})
         conn.execute("analyze")
         rewrite("experiment_health")
-        readouts = models["experiment_readouts"]
-        conn.execute(sql.SQL(LOOK).format(day=sql.Literal(day), readouts=readouts))
+        conn.execute(sql.SQL(LOOK).format(day, models["experiment_readouts"]))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,8 @@
             logs.occurred_at,
             logs.received_at,
             -- Text is faster to compare, and distinguishes 1.0 and 1.00, which are two variants.
-            coalesce({{ text_id('logs.experiment_map') }}, 'null') as experiment_map
+            coalesce({{ text_id('logs.experiment_map') }}, 'null') as experiment_map,
+            logs.experiment_map as stored_map
         from {{ source('app', 'event_logs') }} as logs
         where
             (

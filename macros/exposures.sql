@@ -19,15 +19,30 @@
     {{ return(latest) }}
 {%- endmacro %}
 
-{#- The day on which the source's valid events begin; null without any. -#}
-{% macro first_event_day() -%}
-    (
-        select cast(cast(min(occurred_at) as timestamptz) as date)
-        from {{ source('app', 'event_logs') }}
-        where
-            occurred_at >= {{ utc_literal(valid_from()) }}
-            and occurred_at <= {{ utc_literal(valid_until()) }}
-    )
+{#-
+    The variant of an experiment that a map names, if not the given one; else null. A map of the
+    event log is jsonb, which is looked into quickly, or else text that may be anything.
+-#}
+{% macro other_variant(events, experiment_id, variant_id) -%}
+    {%- set map = events ~ '.stored_map' if maps_are_jsonb()
+        else '(' ~ jsonb_of(events ~ '.experiment_map') ~ ')' -%}
+    case
+        when
+            {{ map }} ->> {{ experiment_id }} <> {{ variant_id }}
+            and jsonb_typeof({{ map }} -> {{ experiment_id }}) in ('string', 'number', 'boolean')
+            then {{ map }} ->> {{ experiment_id }}
+    end
+{%- endmacro %}
+
+{#- Whether the column experiment_map of the event log is jsonb. -#}
+{% macro maps_are_jsonb() -%}
+    {%- if not execute -%}
+        {{ return(true) }}
+    {%- endif -%}
+    {{ return(run_query(
+        "select 1 from pg_attribute where attrelid = to_regclass('" ~ source('app', 'event_logs')
+        ~ "') and attname = 'experiment_map' and atttypid = cast('jsonb' as regtype)"
+    ).rows | length > 0) }}
 {%- endmacro %}
 
 {#- The name of the event that `$key_event` stands for. -#}

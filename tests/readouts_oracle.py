@@ -22,7 +22,6 @@ from oracle import (
     is_in_scope,
     mapped_pairs,
     midnight_after,
-    valid_events,
     window,
     window_dates,
 )
@@ -80,7 +79,6 @@ def statistics(
     rows: dict[Key, Statistic] = {}
     start, _ = window(now, window_days)
     users = histories(source, now)
-    begins = first_event_day(source, now)
     in_scope = {row["experiment_id"] for row in source.experiments if is_in_scope(row, start)}
     for experiment in in_scope - {None}:
         variants = variants_of(source, experiment)
@@ -88,20 +86,12 @@ def statistics(
         for exposure in exposures(source, experiment, now):
             cohorts[exposure[2].date(), exposure[1]].append(exposure)
         for day in window_dates(now, window_days):
-            if day < begins:
-                continue
             for variant in variants:
                 for metric in metrics:
                     key = (day, id_key(experiment), id_key(variant), metric.metric_name)
                     others = {(experiment, other) for other in variants - {variant}}
                     rows[key] = statistic(users, cohorts[day, variant], others, metric, day, now)
     return rows
-
-
-def first_event_day(source: Source, now: datetime) -> date:
-    """Before it, whoever was exposed would look as if nothing had happened since."""
-    moments = [event["occurred_at"] for event in valid_events(source, now)]
-    return min(moments, default=datetime.max).date()
 
 
 def variants_of(source: Source, experiment: str) -> set[str]:
@@ -483,12 +473,9 @@ def health(
     variants_by_experiment: dict[str, list[Variant]],
     metrics: list[Metric],
     exposed_days: dict[str, set[date]],
-    begins: date,
+    now: datetime,
 ) -> dict[str, Row]:
-    """experiment_id -> the other columns; `exposed_days` are those with an exposure.
-
-    Days from `begins` on can be computed.
-    """
+    """experiment_id -> the other columns; `exposed_days` are those with an exposure."""
     cells, name = cells_of(rows), longest(metrics).metric_name
     of_longest: dict[str, dict[tuple[date, str], Statistic]] = defaultdict(dict)
     for (day, experiment, variant, metric), row in rows.items():
@@ -500,7 +487,7 @@ def health(
             **split(of_longest[experiment], variants),
             **difference_before(cells, experiment, variants, metrics),
             **coverage(
-                {day for day, _ in of_longest[experiment]}, exposed_days[experiment], begins
+                {day for day, _ in of_longest[experiment]}, exposed_days.get(experiment, set()), now
             ),
         }
         for experiment, variants in variants_by_experiment.items()
@@ -598,9 +585,9 @@ def difference_before(
     return {"pre_difference_p": p_value, "pre_difference": "alarm" if is_alarm else "ok"}
 
 
-def coverage(stored: set[date], exposed: set[date], begins: date) -> Row:
+def coverage(stored: set[date], exposed: set[date], now: datetime) -> Row:
     missing = exposed - stored
-    in_reach = {day for day in missing if day >= begins}
+    in_reach = {day for day in missing if day >= now.date() - 179 * DAY}
     return {
         "covers_from": min(stored, default=None),
         "complete_from": min(in_reach, default=None),

@@ -249,8 +249,7 @@ def with_readouts(
     """Add what a run must make of the stored statistics."""
     variants, lines = readouts_oracle.catalog(source), lines or metrics()
     days = readouts_oracle.exposed_days(source, now)
-    begins = max(now.date() - 179 * oracle.DAY, readouts_oracle.first_event_day(source, now))
-    health = readouts_oracle.health(rollups.statistics, variants, lines, days, begins)
+    health = readouts_oracle.health(rollups.statistics, variants, lines, days, now)
     readouts = readouts_oracle.readouts(rollups.statistics, variants, lines, health)
     return rollups._replace(
         readouts=readouts, health={(name,): row for name, row in health.items()}

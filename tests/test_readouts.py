@@ -192,7 +192,6 @@ def test_any_statistics_give_the_oracles_read_outs(project):
     seed = 7 if "CI" in os.environ else randrange(2**32)
     rng, source, lines = Random(seed), project.source, project.metrics
     source.do(f"truncate analytics.experiment_statistics, {', '.join(TABLES)}")
-    source.event(NOW - 150 * DAY)
     rows = {}
     for nth in range(60):
         rows |= random_experiment(source, rng, f"e{nth}", lines)

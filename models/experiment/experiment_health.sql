@@ -241,9 +241,7 @@ missing_days as (
     select
         exposed_days.experiment_id,
         min(exposed_days.day) filter (
-            where
-                exposed_days.day >= cast('{{ as_of().date() }}' as date) - 179
-                and exposed_days.day >= {{ first_event_day() }}
+            where exposed_days.day >= cast('{{ as_of().date() }}' as date) - 179
         ) as complete_from
     from exposed_days
     where not exists (

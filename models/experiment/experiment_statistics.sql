@@ -1,15 +1,21 @@
+{%- set statistics_columns = [
+    'mean', 'm2', 'pre_mean', 'pre_m2', 'pre_comoment',
+    'denominator_mean', 'denominator_m2', 'denominator_comoment',
+] -%}
 with days as (
 
-    select spine.day
-    from ({{ window_spine() }}) as spine
-    -- Who was exposed before the source begins would look as if nothing had happened since.
-    where spine.day >= {{ first_event_day() }}
+    {{ window_spine() }}
 
 ),
 
 variants as (
 
-    select * from {{ ref('int_variants_in_scope') }}
+    select
+        experiment_id,
+        variant_id,
+        -- Grouping events by numbers is faster than by names.
+        row_number() over (order by experiment_id, variant_id) as arm_id
+    from {{ ref('int_variants_in_scope') }}
 
 ),
 
@@ -17,15 +23,14 @@ metrics as (
 
     select
         *,
-        -- Grouping events by a number is faster than by a name.
         row_number() over (order by metric_name) as metric_id,
         delay_hours * interval '1 hour' as opens,
-        (delay_hours + window_hours) * interval '1 hour' as closes
+        (delay_hours + window_hours) * interval '1 hour' as closes,
+        case measure when 'any' then 1 else cap end as most
     from {{ ref('experiment_metrics') }}
 
 ),
 
--- Metric 0 looks for crossovers in the longest span.
 wanted as materialized (
 
     select
@@ -38,22 +43,18 @@ wanted as materialized (
     from metrics
     inner join {{ ref('int_metric_events') }} as metric_events
         on metric_events.metric_name = metrics.metric_name
-    union all
-    select
-        0 as metric_id,
-        false as is_denominator,
-        null as event_name,
-        interval '0' as opens,
-        max(closes) as closes,
-        false as is_open_below
-    from metrics
 
 ),
 
 exposures as (
 
     select
-        exposures.*,
+        exposures.experiment_id,
+        exposures.variant_id,
+        exposures.anonymous_user_id,
+        exposures.exposed_at,
+        cast(exposures.exposed_at as date) as day,
+        variants.arm_id,
         row_number() over () as exposure_id
     from {{ ref('int_exposures') }} as exposures
     inner join variants
@@ -63,6 +64,17 @@ exposures as (
     where
         exposures.exposed_at >= {{ utc_literal(window_start()) }}
         and exposures.exposed_at < {{ utc_literal(window_end()) }}
+
+),
+
+exposure_counts as (
+
+    select
+        day,
+        arm_id,
+        count(*) as users
+    from exposures
+    group by 1, 2
 
 ),
 
@@ -76,11 +88,16 @@ user_events as (
 
     select
         exposures.exposure_id,
+        exposures.day,
+        exposures.arm_id,
         events.event_name,
         events.occurred_at - exposures.exposed_at as age,
         case
-            when events.occurred_at >= exposures.exposed_at then events.experiment_map
-        end as experiment_map
+            when events.occurred_at >= exposures.exposed_at
+                then {{ other_variant(
+                    'events', 'exposures.experiment_id', 'exposures.variant_id'
+                ) }}
+        end as other_variant
     from events
     inner join exposures
         on exposures.anonymous_user_id = {{ text_id('events.anonymous_user_id') }}
@@ -89,12 +106,15 @@ user_events as (
 
 ),
 
+-- Metric 0 stands for events that name another variant.
 counted as (
 
     select
         user_events.exposure_id,
+        user_events.day,
+        user_events.arm_id,
         wanted.metric_id,
-        case when wanted.metric_id = 0 then user_events.experiment_map end as experiment_map,
+        case when wanted.metric_id = 0 then user_events.other_variant end as other_variant,
         min(user_events.age) as age,
         count(*) filter (
             where user_events.age >= interval '0' and not wanted.is_denominator
@@ -108,7 +128,9 @@ counted as (
     from user_events
     -- Goes through the few metrics for each event, whatever the planner thinks of their numbers.
     cross join lateral (
-        select *
+        select
+            metric_id,
+            is_denominator
         from wanted
         where
             (wanted.event_name = user_events.event_name or wanted.event_name is null)
@@ -118,96 +140,73 @@ counted as (
                 or (
                     user_events.age < interval '0'
                     and user_events.age >= interval '-14 days'
-                    and wanted.metric_id > 0
                 )
             )
+        union all
+        select
+            0,
+            false
+        where user_events.other_variant is not null
         offset 0
     ) as wanted
-    group by 1, 2, 3
-
-),
-
-maps as (
-
-    select distinct experiment_map
-    from counted
-    where metric_id = 0
-
-),
-
-named_variants as (
-
-    select distinct
-        maps.experiment_map,
-        variant.experiment_id,
-        variant.variant_id
-    from maps
-    cross join lateral (
-        {{ json_pairs(jsonb_of('maps.experiment_map')) }}
-    ) as variant (experiment_id, variant_id)
-    inner join variants
-        on
-            variants.experiment_id = variant.experiment_id
-            and variants.variant_id = variant.variant_id
+    group by 1, 2, 3, 4, 5
 
 ),
 
 crossovers as (
 
     select
-        exposures.exposure_id,
+        counted.exposure_id,
+        counted.day,
+        counted.arm_id,
         min(counted.age) as age
     from counted
-    inner join exposures on exposures.exposure_id = counted.exposure_id
-    inner join named_variants
+    inner join variants on variants.arm_id = counted.arm_id
+    inner join variants as others
         on
-            named_variants.experiment_map = counted.experiment_map
-            and named_variants.experiment_id = exposures.experiment_id
-            and named_variants.variant_id <> exposures.variant_id
+            others.experiment_id = variants.experiment_id
+            and others.variant_id = counted.other_variant
     where counted.metric_id = 0
-    group by 1
+    group by 1, 2, 3
 
 ),
 
--- One row per exposure and metric. A value is null for a crossover, so no aggregate counts it.
+crossover_counts as (
+
+    select
+        crossovers.day,
+        crossovers.arm_id,
+        metrics.metric_id,
+        count(*) as users
+    from crossovers
+    inner join metrics on metrics.closes >= crossovers.age
+    group by 1, 2, 3
+
+),
+
 measured as (
 
     select
-        cast(exposures.exposed_at as date) as day,
-        exposures.experiment_id,
-        exposures.variant_id,
-        metrics.metric_id,
-        case
-            when crossovers.age <= metrics.closes then null
-            else least(cast(coalesce(counted.event_count, 0) as double precision), metrics.most)
-        end as value,
-        cast(coalesce(counted.denominator_count, 0) as double precision) as denominator,
-        least(cast(coalesce(counted.pre_count, 0) as double precision), metrics.most) as pre_value
-    from exposures
-    cross join (
-        select
-            metric_id,
-            closes,
-            case measure when 'any' then 1 else cap end as most
-        from metrics
-    ) as metrics
-    left join counted
-        on
-            counted.exposure_id = exposures.exposure_id
-            and counted.metric_id = metrics.metric_id
-    left join crossovers on crossovers.exposure_id = exposures.exposure_id
+        counted.day,
+        counted.arm_id,
+        counted.metric_id,
+        least(cast(counted.event_count as double precision), metrics.most) as value,
+        least(cast(counted.pre_count as double precision), metrics.most) as pre_value,
+        cast(counted.denominator_count as double precision) as denominator
+    from counted
+    inner join metrics on metrics.metric_id = counted.metric_id
+    left join crossovers on crossovers.exposure_id = counted.exposure_id
+    where crossovers.age is null or crossovers.age > metrics.closes
 
 ),
 
-cohorts as (
+active as (
 
     select
         day,
-        experiment_id,
-        variant_id,
+        arm_id,
         metric_id,
-        count(value) as users,
-        count(*) - count(value) as crossover_users,
+        count(*) as users,
         regr_avgy(value, pre_value) as mean,
         regr_syy(value, pre_value) as m2,
         regr_avgx(value, pre_value) as pre_mean,
@@ -217,42 +216,79 @@ cohorts as (
         regr_sxx(value, denominator) as denominator_m2,
         regr_sxy(value, denominator) as denominator_comoment
     from measured
-    group by 1, 2, 3, 4
+    group by 1, 2, 3
+
+),
+
+cells as (
+
+    select
+        days.day,
+        variants.experiment_id,
+        variants.variant_id,
+        metrics.metric_name,
+        metrics.measure,
+        cast(days.day + 1 as timestamp) at time zone 'UTC' + metrics.closes as matures_at,
+        coalesce(crossover_counts.users, 0) as crossover_users,
+        coalesce(exposure_counts.users, 0) - coalesce(crossover_counts.users, 0) as users,
+        coalesce(active.users, 0) as active_users,
+        {%- for column in statistics_columns %}
+        coalesce(active.{{ column }}, 0) as {{ column }}{{ ',' if not loop.last }}
+        {%- endfor %}
+    from days
+    cross join variants
+    cross join metrics
+    left join exposure_counts
+        on exposure_counts.day = days.day and exposure_counts.arm_id = variants.arm_id
+    left join crossover_counts
+        on
+            crossover_counts.day = days.day
+            and crossover_counts.arm_id = variants.arm_id
+            and crossover_counts.metric_id = metrics.metric_id
+    left join active
+        on
+            active.day = days.day
+            and active.arm_id = variants.arm_id
+            and active.metric_id = metrics.metric_id
+
+),
+
+-- `active` has the users with anything to count. By Chan's formula the others, all 0, join them.
+shares as (
+
+    select
+        *,
+        active_users / nullif(cast(users as double precision), 0) as active_share,
+        active_users * (users - active_users) / nullif(cast(users as double precision), 0) as between
+    from cells
 
 ),
 
 final as (
 
     select
-        days.day,
-        {{ id_key('variants.experiment_id') }} as experiment_id,
-        {{ id_key('variants.variant_id') }} as variant_id,
-        metrics.metric_name,
-        cast(coalesce(cohorts.users, 0) as integer) as users,
-        cast(coalesce(cohorts.crossover_users, 0) as integer) as crossover_users,
-        coalesce(cohorts.mean, 0) as mean,
-        coalesce(cohorts.m2, 0) as m2,
-        {%- for column in ('denominator_mean', 'denominator_m2', 'denominator_comoment') %}
-        case when metrics.measure = 'ratio' then coalesce(cohorts.{{ column }}, 0) end as {{ column }},
+        day,
+        {{ id_key('experiment_id') }} as experiment_id,
+        {{ id_key('variant_id') }} as variant_id,
+        metric_name,
+        cast(users as integer) as users,
+        cast(crossover_users as integer) as crossover_users,
+        coalesce(mean * active_share, 0) as mean,
+        coalesce(m2 + between * mean * mean, 0) as m2,
+        {%- for name, measure in (('denominator', "= 'ratio'"), ('pre', "<> 'ratio'")) %}
+        case when measure {{ measure }}
+            then coalesce({{ name }}_mean * active_share, 0) end as {{ name }}_mean,
+        case when measure {{ measure }}
+            then coalesce({{ name }}_m2 + between * {{ name }}_mean * {{ name }}_mean, 0) end
+            as {{ name }}_m2,
+        case when measure {{ measure }}
+            then coalesce({{ name }}_comoment + between * mean * {{ name }}_mean, 0) end
+            as {{ name }}_comoment,
         {%- endfor %}
-        {%- for column in ('pre_mean', 'pre_m2', 'pre_comoment') %}
-        case when metrics.measure <> 'ratio' then coalesce(cohorts.{{ column }}, 0) end as {{ column }},
-        {%- endfor %}
-        matures.matures_at,
-        matures.matures_at <= {{ utc_literal(as_of()) }} as is_final,
+        matures_at,
+        matures_at <= {{ utc_literal(as_of()) }} as is_final,
         current_timestamp as computed_at
-    from days
-    cross join variants
-    cross join metrics
-    cross join lateral (
-        select cast(days.day + 1 as timestamp) at time zone 'UTC' + metrics.closes as matures_at
-    ) as matures
-    left join cohorts
-        on
-            cohorts.day = days.day
-            and cohorts.experiment_id = variants.experiment_id
-            and cohorts.variant_id = variants.variant_id
-            and cohorts.metric_id = metrics.metric_id
+    from shares
 
 )
 
