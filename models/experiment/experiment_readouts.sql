@@ -28,8 +28,7 @@ totals as (
 
 ),
 
--- The variance of one user's value. Of a ratio, by the delta method; what is left of it by rounding
--- alone is no variance.
+-- The variance of one user's value; of a ratio, by the delta method.
 figures as (
 
     select
@@ -38,13 +37,9 @@ figures as (
             when 'any' then value * (1 - value)
             when 'count' then m2 / nullif(users - 1, 0)
             else
-                case
-                    when
-                        m2 - 2 * value * denominator_comoment + value * value * denominator_m2
-                        > 1e-12 * (m2 + value * value * denominator_m2)
-                        then m2 - 2 * value * denominator_comoment + value * value * denominator_m2
-                    else 0
-                end / nullif(users - 1, 0) / nullif(denominator_mean * denominator_mean, 0)
+                {{ remainder(
+                    'm2 + value * value * denominator_m2', '2 * value * denominator_comoment'
+                ) }} / nullif(users - 1, 0) / nullif(denominator_mean * denominator_mean, 0)
         end as variance,
         -- A share's are divided by all users, as its variance is.
         pre_m2 / nullif(case measure when 'any' then users else users - 1 end, 0) as pre_variance,
@@ -139,10 +134,11 @@ adjusted as {{ materialized() }} (
     select
         *,
         difference - theta * (x1 - x0) as cuped_difference,
-        greatest(v0 + theta * theta * w0 - 2 * theta * c0, 0) / n0 as cuped_a,
-        greatest(v1 + theta * theta * w1 - 2 * theta * c1, 0) / n1 as cuped_b,
-        greatest(v0 * power(y1 / y0, 2) - 2 * theta * c0 * y1 / y0 + theta * theta * w0, 0) / n0
-            as cuped_lift_a,
+        {{ remainder('v0 + theta * theta * w0', '2 * theta * c0') }} / n0 as cuped_a,
+        {{ remainder('v1 + theta * theta * w1', '2 * theta * c1') }} / n1 as cuped_b,
+        {{ remainder(
+            'v0 * power(y1 / y0, 2) + theta * theta * w0', '2 * theta * c0 * y1 / y0'
+        ) }} / n0 as cuped_lift_a,
         power(difference / error, 2) / df as ratio,
         abs(lift / lift_error) as lift_z
     from effects
@@ -179,7 +175,7 @@ quantiles as {{ materialized() }} (
         *,
         {{ student_z('spread', 'df') }} as z,
         {{ student_quantile('df') }} as quantile,
-        coalesce({{ student_quantile('cuped_df') }}, 0) as cuped_quantile,
+        {{ student_quantile('cuped_df') }} as cuped_quantile,
         (1.959963984540054 + 0.8416212335729143) * lift_error as mde
     from tests
 
@@ -263,7 +259,8 @@ final as (
                 'corrected.cuped_lift + corrected.cuped_quantile * corrected.cuped_error',
             'variance_reduction': '1 - power(corrected.cuped_error / corrected.lift_error, 2)',
         }.items() %}
-        case when pairs.measure <> 'ratio' then {{ computed(number) }} end as {{ name }},
+        -- Null also where the past explains all, so that nothing is left to test.
+        case when corrected.cuped_df is not null then {{ computed(number) }} end as {{ name }},
         {%- endfor %}
         {{ computed('corrected.p_holm') }} as p_holm,
         {{ computed(
