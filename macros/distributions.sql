@@ -73,27 +73,32 @@
 {%- endmacro %}
 
 {#-
-    Student's t with 2.5 % above it; to 1e-9 from 29 degrees of freedom on. Hill, CACM algorithm
-    396 (1970), for this one probability: 1.96 is its normal quantile.
+    Student's t with 2.5 % above it, from its `exponent`; to 1e-9 from 29 degrees of freedom on.
+    Hill, CACM algorithm 396 (1970), for this one probability: 1.96 is its normal quantile.
 -#}
-{% macro student_quantile(df) -%}
-    {{ return(adapter.dispatch('student_quantile', 'analytics_rollups')(df)) }}
+{% macro student_quantile(exponent, df) -%}
+    {{ return(adapter.dispatch('student_quantile', 'analytics_rollups')(exponent, df)) }}
 {%- endmacro %}
 
-{% macro default__student_quantile(df) -%}
-    {%- set x = -1.959963984540054 -%}
-    {%- set a = '(1 / (' ~ df ~ ' - 0.5))' -%}
-    {%- set b = '(48 * (' ~ df ~ ' - 0.5) * (' ~ df ~ ' - 0.5))' -%}
-    {%- set c = '(((20700 * ' ~ a ~ ' / ' ~ b ~ ' - 98) * ' ~ a ~ ' - 16) * ' ~ a ~ ' + 96.36)' -%}
-    {%- set d = '((94.5 / (' ~ b ~ ' + ' ~ c ~ ') - 3) / ' ~ b ~ ' + 1) * sqrt('
-        ~ a ~ ' * pi() / 2) * ' ~ df -%}
-    {%- set e = '(' ~ 0.05 * x ** 4 ~ ' * ' ~ d ~ ' + ' ~ (((-5 * x - 7) * x - 2) * x)
-        ~ ' + ' ~ b ~ ' + ' ~ c ~ ')' -%}
-    {%- set f = (((0.4 * x ** 2 + 6.3) * x ** 2 + 36) * x ** 2 + 94.5) -%}
-    {%- set y = a ~ ' * power(' ~ -x ~ ' * ((' ~ f ~ ' / ' ~ e ~ ' - ' ~ (x ** 2 + 3) ~ ') / '
-        ~ b ~ ' + 1), 2)' -%}
+{% macro default__student_quantile(exponent, df) -%}
     {#- 2 exp(y / 2) sinh(y / 2) is exp(y) - 1 without its loss of digits. -#}
-    sqrt({{ df }} * 2 * exp({{ y }} / 2) * sinh({{ y }} / 2))
+    sqrt({{ df }} * 2 * exp({{ exponent }} / 2) * sinh({{ exponent }} / 2))
+{%- endmacro %}
+
+{% macro student_exponent(df) -%}
+    {{ return(adapter.dispatch('student_exponent', 'analytics_rollups')(df)) }}
+{%- endmacro %}
+
+{% macro default__student_exponent(df) -%}
+    {%- set x = -1.959963984540054 -%}
+    {%- set a = '(1/(' ~ df ~ '-0.5))' -%}
+    {%- set b = '(48*power(' ~ df ~ '-0.5,2))' -%}
+    {%- set c = '(((20700*' ~ a ~ '/' ~ b ~ '-98)*' ~ a ~ '-16)*' ~ a ~ '+96.36)' -%}
+    {%- set d = '((94.5/(' ~ b ~ '+' ~ c ~ ')-3)/' ~ b ~ '+1)*sqrt(' ~ a ~ '*pi()/2)*' ~ df -%}
+    {%- set e = '(' ~ 0.05 * x ** 4 ~ '*' ~ d ~ '+' ~ (((-5 * x - 7) * x - 2) * x) ~ '+' ~ b
+        ~ '+' ~ c ~ ')' -%}
+    {%- set f = (((0.4 * x ** 2 + 6.3) * x ** 2 + 36) * x ** 2 + 94.5) -%}
+    {{- a ~ '*power(' ~ -x ~ '*((' ~ f ~ '/' ~ e ~ '-' ~ (x ** 2 + 3) ~ ')/' ~ b ~ '+1),2)' -}}
 {%- endmacro %}
 
 {#-

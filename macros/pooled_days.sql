@@ -108,6 +108,14 @@
     )
 {%- endmacro %}
 
+{#- A variance, from what it is the difference of. What rounding alone leaves is no variance. -#}
+{% macro remainder(whole, part) -%}
+    case
+        when {{ whole }} - {{ part }} > 1e-12 * ({{ whole }}) then {{ whole }} - {{ part }}
+        else 0
+    end
+{%- endmacro %}
+
 {#-
     A computed number. dbt's unit tests compare all digits, but the last ones depend on the machine,
     so there it is rounded to the nine decimals that the distributions promise.

@@ -42,7 +42,7 @@ counts as (
 
 ),
 
-shares as (
+all_counts as (
 
     select
         arms.*,
@@ -58,6 +58,17 @@ shares as (
 
 ),
 
+shares as (
+
+    select
+        *,
+        case
+            when weight > 0 then users / nullif(cast(all_users as double precision), 0)
+        end as share
+    from all_counts
+
+),
+
 splits as (
 
     select
@@ -66,8 +77,9 @@ splits as (
         min(comparisons) as comparisons,
         coalesce(sum(users) filter (where weight > 0), 0) as users,
         sum(crossover_users) as crossover_users,
-        sum(crossover_users) / nullif(cast(sum(users + crossover_users) as double precision), 0)
-            as crossover_share,
+        sum(crossover_users) / nullif(
+            cast(sum(users + crossover_users) as double precision), 0
+        ) as crossover_share,
         jsonb_agg(
             jsonb_build_object(
                 'variant_id', variant_id,
@@ -75,16 +87,15 @@ splits as (
                 'crossover_users', crossover_users,
                 'weight', weight,
                 'expected_share', expected_share,
-                'share', case when weight > 0
-                    then users / nullif(cast(all_users as double precision), 0) end
+                'share', share
             )
             order by variant_id
         ) as variants,
         count(weight) as weighted_variants,
-        sum(power(users - all_users * expected_share, 2) / nullif(all_users * expected_share, 0))
-            as chi2,
-        max(abs(users / nullif(cast(all_users as double precision), 0) - expected_share))
-            as share_off
+        sum(
+            power(users - all_users * expected_share, 2) / nullif(all_users * expected_share, 0)
+        ) as chi2,
+        max(abs(share - expected_share)) as share_off
     from shares
     group by 1
 
@@ -244,13 +255,14 @@ missing_days as (
             where exposed_days.day >= cast('{{ as_of().date() }}' as date) - 179
         ) as complete_from
     from exposed_days
-    where not exists (
-        select 1
-        from stored
-        where
-            stored.experiment_id = exposed_days.experiment_id
-            and stored.day = exposed_days.day
-    )
+    where
+        not exists (
+            select 1
+            from stored
+            where
+                stored.experiment_id = exposed_days.experiment_id
+                and stored.day = exposed_days.day
+        )
     group by 1
 
 ),

@@ -23,33 +23,28 @@ totals as (
 
     select
         *,
-        case measure when 'ratio' then mean / nullif(denominator_mean, 0) else mean end as value
+        case measure when 'ratio' then mean / nullif(denominator_mean, 0) else mean end as value,
+        -- A share's variances are divided by all users.
+        nullif(case measure when 'any' then users else users - 1 end, 0) as divisor
     from {{ pooled_days('days.is_final and days.users > 0') }} as pooled
 
 ),
 
--- The variance of one user's value. Of a ratio, by the delta method; what is left of it by rounding
--- alone is no variance.
+-- The variance of one user's value; of a ratio, by the delta method.
 figures as (
 
     select
         *,
         case measure
             when 'any' then value * (1 - value)
-            when 'count' then m2 / nullif(users - 1, 0)
+            when 'count' then m2 / divisor
             else
-                case
-                    when
-                        m2 - 2 * value * denominator_comoment + value * value * denominator_m2
-                        > 1e-12 * (m2 + value * value * denominator_m2)
-                        then m2 - 2 * value * denominator_comoment + value * value * denominator_m2
-                    else 0
-                end / nullif(users - 1, 0) / nullif(denominator_mean * denominator_mean, 0)
+                {{ remainder(
+                    'm2 + value * value * denominator_m2', '2 * value * denominator_comoment'
+                ) }} / divisor / nullif(denominator_mean * denominator_mean, 0)
         end as variance,
-        -- A share's are divided by all users, as its variance is.
-        pre_m2 / nullif(case measure when 'any' then users else users - 1 end, 0) as pre_variance,
-        pre_comoment / nullif(case measure when 'any' then users else users - 1 end, 0)
-            as pre_covariance
+        pre_m2 / divisor as pre_variance,
+        pre_comoment / divisor as pre_covariance
     from totals
 
 ),
@@ -81,8 +76,7 @@ pairs as {{ materialized() }} (
         control.pre_covariance as c0,
         control.pre_comoment + variant.pre_comoment as comoment,
         control.pre_m2 + variant.pre_m2 as pre_m2,
-        cast(control.users as double precision) * variant.users / (control.users + variant.users)
-            as between,
+        control.users / (1 + cast(control.users as double precision) / variant.users) as between,
         least(control.first_day, variant.first_day) as first_day,
         greatest(control.last_day, variant.last_day) as last_day,
         coalesce(greatest(control.day_count, variant.day_count), 0) as cohort_days,
@@ -139,10 +133,11 @@ adjusted as {{ materialized() }} (
     select
         *,
         difference - theta * (x1 - x0) as cuped_difference,
-        greatest(v0 + theta * theta * w0 - 2 * theta * c0, 0) / n0 as cuped_a,
-        greatest(v1 + theta * theta * w1 - 2 * theta * c1, 0) / n1 as cuped_b,
-        greatest(v0 * power(y1 / y0, 2) - 2 * theta * c0 * y1 / y0 + theta * theta * w0, 0) / n0
-            as cuped_lift_a,
+        {{ remainder('v0 + theta * theta * w0', '2 * theta * c0') }} / n0 as cuped_a,
+        {{ remainder('v1 + theta * theta * w1', '2 * theta * c1') }} / n1 as cuped_b,
+        {{ remainder(
+            'v0 * power(y1 / y0, 2) + theta * theta * w0', '2 * theta * c0 * y1 / y0'
+        ) }} / n0 as cuped_lift_a,
         power(difference / error, 2) / df as ratio,
         abs(lift / lift_error) as lift_z
     from effects
@@ -157,6 +152,7 @@ tests as {{ materialized() }} (
         sqrt(cuped_lift_a + cuped_b) / abs(y0) as cuped_error,
         {{ welch_df('cuped_a', 'n0', 'cuped_b', 'n1') }} as cuped_df,
         {{ ln_1_plus('ratio') }} as spread,
+        {{ student_exponent('df') }} as exponent,
         {{ normal_tail('lift_z') }} as lift_tail,
         lift_error * sqrt(
             2 * (spending + 1) / spending * (ln(spending + 1) / 2 - ln(alpha))
@@ -178,8 +174,8 @@ quantiles as {{ materialized() }} (
     select
         *,
         {{ student_z('spread', 'df') }} as z,
-        {{ student_quantile('df') }} as quantile,
-        coalesce({{ student_quantile('cuped_df') }}, 0) as cuped_quantile,
+        {{ student_quantile('exponent', 'df') }} as quantile,
+        {{ student_exponent('cuped_df') }} as cuped_exponent,
         (1.959963984540054 + 0.8416212335729143) * lift_error as mde
     from tests
 
@@ -189,6 +185,7 @@ p_values as {{ materialized() }} (
 
     select
         *,
+        {{ student_quantile('cuped_exponent', 'cuped_df') }} as cuped_quantile,
         2 * {{ normal_tail('z') }} as p_value
     from quantiles
 
@@ -253,9 +250,10 @@ final as (
             'lift_always_high': 'lift + corrected.always_margin',
             'p_always': 'p_always',
         }.items() %}
-        {{ computed('corrected.' ~ number) }} as {{ name }},
+            {{ computed('corrected.' ~ number) }} as {{ name }},
         {%- endfor %}
-        {%- for name, number in {
+        -- Null also where the past explains all, so that nothing is left to test.
+        {%- for name, sql in {
             'cuped_lift': 'corrected.cuped_lift',
             'cuped_lift_low':
                 'corrected.cuped_lift - corrected.cuped_quantile * corrected.cuped_error',
@@ -263,7 +261,7 @@ final as (
                 'corrected.cuped_lift + corrected.cuped_quantile * corrected.cuped_error',
             'variance_reduction': '1 - power(corrected.cuped_error / corrected.lift_error, 2)',
         }.items() %}
-        case when pairs.measure <> 'ratio' then {{ computed(number) }} end as {{ name }},
+            {{ computed('case when corrected.cuped_df > 0 then ' ~ sql ~ ' end') }} as {{ name }},
         {%- endfor %}
         {{ computed('corrected.p_holm') }} as p_holm,
         {{ computed(

@@ -1,7 +1,3 @@
-{%- set statistics_columns = [
-    'mean', 'm2', 'pre_mean', 'pre_m2', 'pre_comoment',
-    'denominator_mean', 'denominator_m2', 'denominator_comoment',
-] -%}
 with days as (
 
     {{ window_spine() }}
@@ -102,11 +98,12 @@ user_events as (
     inner join exposures
         on exposures.anonymous_user_id = {{ text_id('events.anonymous_user_id') }}
     -- Keeps the planner from multiplying the events by the metrics before this join.
-    offset 0
+    limit all offset 0
 
 ),
 
--- Metric 0 stands for events that name another variant.
+-- The lateral subquery goes through the few metrics for each event, whatever the planner thinks of
+-- their number. Metric 0 stands for events that name another variant.
 counted as (
 
     select
@@ -126,17 +123,19 @@ counted as (
             where user_events.age < interval '0' and not wanted.is_denominator
         ) as pre_count
     from user_events
-    -- Goes through the few metrics for each event, whatever the planner thinks of their numbers.
+    -- noqa: disable=LT02
     cross join lateral (
         select
-            metric_id,
-            is_denominator
-        from wanted
+            metrics.metric_id,
+            metrics.is_denominator
+        from wanted as metrics
         where
-            (wanted.event_name = user_events.event_name or wanted.event_name is null)
+            (metrics.event_name = user_events.event_name or metrics.event_name is null)
             and (
-                user_events.age between wanted.opens and wanted.closes
-                and not (wanted.is_open_below and user_events.age = wanted.opens)
+                (
+                    user_events.age between metrics.opens and metrics.closes
+                    and not (metrics.is_open_below and user_events.age = metrics.opens)
+                )
                 or (
                     user_events.age < interval '0'
                     and user_events.age >= interval '-14 days'
@@ -144,11 +143,12 @@ counted as (
             )
         union all
         select
-            0,
-            false
+            0 as metric_id,
+            false as is_denominator
         where user_events.other_variant is not null
-        offset 0
+        limit all offset 0
     ) as wanted
+    -- noqa: enable=LT02
     group by 1, 2, 3, 4, 5
 
 ),
@@ -232,9 +232,14 @@ cells as (
         coalesce(crossover_counts.users, 0) as crossover_users,
         coalesce(exposure_counts.users, 0) - coalesce(crossover_counts.users, 0) as users,
         coalesce(active.users, 0) as active_users,
-        {%- for column in statistics_columns %}
-        coalesce(active.{{ column }}, 0) as {{ column }}{{ ',' if not loop.last }}
-        {%- endfor %}
+        coalesce(active.mean, 0) as mean,
+        coalesce(active.m2, 0) as m2,
+        coalesce(active.pre_mean, 0) as pre_mean,
+        coalesce(active.pre_m2, 0) as pre_m2,
+        coalesce(active.pre_comoment, 0) as pre_comoment,
+        coalesce(active.denominator_mean, 0) as denominator_mean,
+        coalesce(active.denominator_m2, 0) as denominator_m2,
+        coalesce(active.denominator_comoment, 0) as denominator_comoment
     from days
     cross join variants
     cross join metrics
@@ -259,7 +264,9 @@ shares as (
     select
         *,
         active_users / nullif(cast(users as double precision), 0) as active_share,
-        active_users * (users - active_users) / nullif(cast(users as double precision), 0) as between
+        active_users * (users - active_users) / nullif(
+            cast(users as double precision), 0
+        ) as between
     from cells
 
 ),
@@ -275,16 +282,30 @@ final as (
         cast(crossover_users as integer) as crossover_users,
         coalesce(mean * active_share, 0) as mean,
         coalesce(m2 + between * mean * mean, 0) as m2,
-        {%- for name, measure in (('denominator', "= 'ratio'"), ('pre', "<> 'ratio'")) %}
-        case when measure {{ measure }}
-            then coalesce({{ name }}_mean * active_share, 0) end as {{ name }}_mean,
-        case when measure {{ measure }}
-            then coalesce({{ name }}_m2 + between * {{ name }}_mean * {{ name }}_mean, 0) end
-            as {{ name }}_m2,
-        case when measure {{ measure }}
-            then coalesce({{ name }}_comoment + between * mean * {{ name }}_mean, 0) end
-            as {{ name }}_comoment,
-        {%- endfor %}
+        case
+            when measure = 'ratio'
+                then coalesce(denominator_mean * active_share, 0)
+        end as denominator_mean,
+        case
+            when measure = 'ratio'
+                then coalesce(denominator_m2 + between * denominator_mean * denominator_mean, 0)
+        end as denominator_m2,
+        case
+            when measure = 'ratio'
+                then coalesce(denominator_comoment + between * mean * denominator_mean, 0)
+        end as denominator_comoment,
+        case
+            when measure <> 'ratio'
+                then coalesce(pre_mean * active_share, 0)
+        end as pre_mean,
+        case
+            when measure <> 'ratio'
+                then coalesce(pre_m2 + between * pre_mean * pre_mean, 0)
+        end as pre_m2,
+        case
+            when measure <> 'ratio'
+                then coalesce(pre_comoment + between * mean * pre_mean, 0)
+        end as pre_comoment,
         matures_at,
         matures_at <= {{ utc_literal(as_of()) }} as is_final,
         current_timestamp as computed_at
