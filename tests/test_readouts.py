@@ -263,8 +263,11 @@ def random_experiment(source, rng, name, lines):
         shapes = rng.sample(SHARES if line.measure == "any" else SHAPES, 2)
         lifts = {variant: rng.choice((0.8, 1, 1, 1.1, 1.5)) for variant in variants}
         is_final = rng.random() < 0.9
+        is_explained = line.measure == "count" and rng.random() < 0.1  # by the past, wholly
         for (day, variant), n in users.items():
             numbers = random_numbers(rng, n, line.measure, shapes, lifts[variant])
+            if is_explained:
+                numbers = (*numbers[:5], *numbers[:2], numbers[1])
             rows[day, name, variant, line.metric_name] = Statistic(
                 n, min(n, crossed), *numbers, NOW, is_final or day < TODAY - 2 * DAY
             )
