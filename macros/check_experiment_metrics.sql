@@ -66,8 +66,8 @@
         {{- ' not valid.' }}
     {%- elif cap and line['measure'] != 'count' -%}
         cap is for a count. Leave it empty, or write count as the measure.
-    {%- elif cap and (not modules.re.fullmatch(number, cap) or cap | float <= 0) -%}
-        cap must be empty or a number above 0, {{ said['cap'] }}
+    {%- elif cap and not modules.re.fullmatch('[1-9][0-9]{0,8}', cap) -%}
+        cap must be empty or a whole number from 1, {{ said['cap'] }}
     {%- elif line['desired'] not in ('increase', 'decrease') -%}
         desired must be increase or decrease, {{ said['desired'] }}
     {%- elif line['role'] not in ('goal', 'secondary', 'guardrail') -%}

@@ -45,6 +45,22 @@
     ).rows | length > 0) }}
 {%- endmacro %}
 
+{#- The mean over `users` of what has this sum; 0 without users. -#}
+{% macro mean_of(total) -%}
+    cast(coalesce({{ total }} / nullif(users, 0), 0) as double precision)
+{%- endmacro %}
+
+{#-
+    The sum of the products of two numbers' deviations from their means, from exact sums: as whole
+    numbers they lose no digits in the difference.
+-#}
+{% macro deviations_of(products, a, b) -%}
+    cast(
+        coalesce((users * {{ products }} - {{ a }} * {{ b }}) / nullif(users, 0), 0)
+        as double precision
+    )
+{%- endmacro %}
+
 {#- The name of the event that `$key_event` stands for. -#}
 {% macro key_event() -%}
     session_submitted

@@ -22,7 +22,7 @@ metrics as (
         row_number() over (order by metric_name) as metric_id,
         delay_hours * interval '1 hour' as opens,
         (delay_hours + window_hours) * interval '1 hour' as closes,
-        case measure when 'any' then 1 else cap end as most
+        cast(case measure when 'any' then 1 else cap end as bigint) as most
     from {{ ref('experiment_metrics') }}
 
 ),
@@ -190,9 +190,9 @@ measured as (
         counted.day,
         counted.arm_id,
         counted.metric_id,
-        least(cast(counted.event_count as double precision), metrics.most) as value,
-        least(cast(counted.pre_count as double precision), metrics.most) as pre_value,
-        cast(counted.denominator_count as double precision) as denominator
+        least(counted.event_count, metrics.most) as value,
+        least(counted.pre_count, metrics.most) as pre_value,
+        counted.denominator_count as denominator
     from counted
     inner join metrics on metrics.metric_id = counted.metric_id
     left join crossovers on crossovers.exposure_id = counted.exposure_id
@@ -200,21 +200,21 @@ measured as (
 
 ),
 
-active as (
+-- Sums of whole numbers are exact in any order. Users with nothing to count add nothing to them.
+sums as (
 
     select
         day,
         arm_id,
         metric_id,
-        count(*) as users,
-        regr_avgy(value, pre_value) as mean,
-        regr_syy(value, pre_value) as m2,
-        regr_avgx(value, pre_value) as pre_mean,
-        regr_sxx(value, pre_value) as pre_m2,
-        regr_sxy(value, pre_value) as pre_comoment,
-        regr_avgx(value, denominator) as denominator_mean,
-        regr_sxx(value, denominator) as denominator_m2,
-        regr_sxy(value, denominator) as denominator_comoment
+        sum(value) as value,
+        sum(value * value) as value_squares,
+        sum(pre_value) as pre,
+        sum(pre_value * pre_value) as pre_squares,
+        sum(value * pre_value) as pre_products,
+        sum(denominator) as denominator,
+        sum(denominator * denominator) as denominator_squares,
+        sum(value * denominator) as denominator_products
     from measured
     group by 1, 2, 3
 
@@ -231,15 +231,14 @@ cells as (
         cast(days.day + 1 as timestamp) at time zone 'UTC' + metrics.closes as matures_at,
         coalesce(crossover_counts.users, 0) as crossover_users,
         coalesce(exposure_counts.users, 0) - coalesce(crossover_counts.users, 0) as users,
-        coalesce(active.users, 0) as active_users,
-        coalesce(active.mean, 0) as mean,
-        coalesce(active.m2, 0) as m2,
-        coalesce(active.pre_mean, 0) as pre_mean,
-        coalesce(active.pre_m2, 0) as pre_m2,
-        coalesce(active.pre_comoment, 0) as pre_comoment,
-        coalesce(active.denominator_mean, 0) as denominator_mean,
-        coalesce(active.denominator_m2, 0) as denominator_m2,
-        coalesce(active.denominator_comoment, 0) as denominator_comoment
+        sums.value,
+        sums.value_squares,
+        sums.pre,
+        sums.pre_squares,
+        sums.pre_products,
+        sums.denominator,
+        sums.denominator_squares,
+        sums.denominator_products
     from days
     cross join variants
     cross join metrics
@@ -250,24 +249,11 @@ cells as (
             crossover_counts.day = days.day
             and crossover_counts.arm_id = variants.arm_id
             and crossover_counts.metric_id = metrics.metric_id
-    left join active
+    left join sums
         on
-            active.day = days.day
-            and active.arm_id = variants.arm_id
-            and active.metric_id = metrics.metric_id
-
-),
-
--- `active` has the users with anything to count. By Chan's formula the others, all 0, join them.
-shares as (
-
-    select
-        *,
-        active_users / nullif(cast(users as double precision), 0) as active_share,
-        active_users * (users - active_users) / nullif(
-            cast(users as double precision), 0
-        ) as between
-    from cells
+            sums.day = days.day
+            and sums.arm_id = variants.arm_id
+            and sums.metric_id = metrics.metric_id
 
 ),
 
@@ -280,36 +266,22 @@ final as (
         metric_name,
         cast(users as integer) as users,
         cast(crossover_users as integer) as crossover_users,
-        coalesce(mean * active_share, 0) as mean,
-        coalesce(m2 + between * mean * mean, 0) as m2,
-        case
-            when measure = 'ratio'
-                then coalesce(denominator_mean * active_share, 0)
-        end as denominator_mean,
-        case
-            when measure = 'ratio'
-                then coalesce(denominator_m2 + between * denominator_mean * denominator_mean, 0)
-        end as denominator_m2,
-        case
-            when measure = 'ratio'
-                then coalesce(denominator_comoment + between * mean * denominator_mean, 0)
-        end as denominator_comoment,
-        case
-            when measure <> 'ratio'
-                then coalesce(pre_mean * active_share, 0)
-        end as pre_mean,
-        case
-            when measure <> 'ratio'
-                then coalesce(pre_m2 + between * pre_mean * pre_mean, 0)
-        end as pre_m2,
-        case
-            when measure <> 'ratio'
-                then coalesce(pre_comoment + between * mean * pre_mean, 0)
-        end as pre_comoment,
+        {{ mean_of('value') }} as mean,
+        {{ deviations_of('value_squares', 'value', 'value') }} as m2,
+        {%- for name, measure in (('denominator', "= 'ratio'"), ('pre', "<> 'ratio'")) %}
+            case when measure {{ measure }} then {{ mean_of(name) }} end as {{ name }}_mean,
+            case
+                when measure {{ measure }} then {{ deviations_of(name ~ '_squares', name, name) }}
+            end as {{ name }}_m2,
+            case
+                when measure {{ measure }}
+                    then {{ deviations_of(name ~ '_products', 'value', name) }}
+            end as {{ name }}_comoment,
+        {%- endfor %}
         matures_at,
         matures_at <= {{ utc_literal(as_of()) }} as is_final,
         current_timestamp as computed_at
-    from shares
+    from cells
 
 )
 
