@@ -239,11 +239,16 @@ pre_differences as (
 
 exposed_days as (
 
-    select distinct
-        {{ id_key('experiment_id') }} as experiment_id,
-        cast(exposed_at as date) as day
-    from {{ ref('int_exposures') }}
-    where cast(exposed_at as date) <= '{{ as_of().date() }}'
+    select
+        {{ id_key('days.experiment_id') }} as experiment_id,
+        days.day
+    from (
+        select distinct
+            experiment_id,
+            cast(exposed_at as date) as day
+        from {{ ref('int_exposures') }}
+    ) as days
+    where days.day <= '{{ as_of().date() }}'
 
 ),
 

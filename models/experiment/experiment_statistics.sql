@@ -42,24 +42,33 @@ wanted as materialized (
 
 ),
 
+-- Views may contain a row twice.
+window_exposures as (
+
+    select distinct
+        experiment_id,
+        variant_id,
+        anonymous_user_id,
+        exposed_at
+    from {{ ref('int_exposures') }}
+    where
+        exposed_at >= {{ utc_literal(window_start()) }}
+        and exposed_at < {{ utc_literal(window_end()) }}
+
+),
+
 exposures as (
 
     select
-        exposures.experiment_id,
-        exposures.variant_id,
-        exposures.anonymous_user_id,
-        exposures.exposed_at,
+        exposures.*,
         cast(exposures.exposed_at as date) as day,
         variants.arm_id,
         row_number() over () as exposure_id
-    from {{ ref('int_exposures') }} as exposures
+    from window_exposures as exposures
     inner join variants
         on
             variants.experiment_id = exposures.experiment_id
             and variants.variant_id = exposures.variant_id
-    where
-        exposures.exposed_at >= {{ utc_literal(window_start()) }}
-        and exposures.exposed_at < {{ utc_literal(window_end()) }}
 
 ),
 

@@ -16,10 +16,9 @@ variants as (
 
 ),
 
--- Views may contain a row twice.
 exposures as (
 
-    select distinct
+    select
         assignments.experiment_id,
         assignments.variant_id,
         assignments.anonymous_user_id,
