@@ -53,7 +53,7 @@ def files(folder: Path) -> dict[str, Path]:
 FILES = files(FOLDER)
 
 
-@blueprint.get("/")
+@blueprint.get("/", strict_slashes=False)  # an empty path would be redirected
 def index() -> BaseResponse:
     return _file("index.html")
 

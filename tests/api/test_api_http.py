@@ -274,3 +274,9 @@ def test_cors_allows_the_configured_origins(api_client, api_conninfo, origins, o
         assert response.headers.get("Access-Control-Allow-Origin") == (origin if allowed else None)
         assert "Origin" in response.headers["Vary"]
     assert "ETag" in answers[1].headers.get("Access-Control-Expose-Headers", "ETag")
+
+
+def test_an_empty_path_is_the_page(api_client, api_conninfo):
+    """`GET http://host HTTP/1.1` has none. A redirect would name the wrong host."""
+    client = api_client(api_conninfo)
+    assert client.get("/", environ_overrides={"PATH_INFO": ""}).status_code == 200

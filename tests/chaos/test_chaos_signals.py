@@ -47,9 +47,10 @@ def strike(sway, database_url, cli):
             assert statuses == {"SUCCESS"}, told
         elif number != signal.SIGKILL:
             # While Python imports or exits, no handler is installed.
-            assert process.returncode in (130, -number), told
+            began = "init_import_site" not in stderr  # Python itself was starting
+            assert process.returncode in (130, -number) or not began, told
             assert statuses <= {"FAILED" if process.returncode == 130 else "SUCCESS"}, told
-            assert process.returncode == -number or "Error: Stopped." in stderr, told
+            assert process.returncode != 130 or "Error: Stopped." in stderr, told
         assert all(row["status"] != "RUNNING" and row["finished_at"] for row in log(sway.conn))
         assert_gone(sway.conn)
         sway.assert_whole(before, successes(rows))
