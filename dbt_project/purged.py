@@ -53,19 +53,19 @@ def _loss(
     days: list[str] = []
     begins = "The source has no valid event."
     rollups = [
-        (job, name, model["config"]["meta"]["shows_events"])
+        (job, name, model["config"]["meta"])
         for name, model in described().items()
         for job in jobs
         if model["job"] == job and "meta" in model.get("config", {})
     ]
-    for job, table, shows_events in rollups:
+    for job, table, meta in rollups:
         exists = "select to_regclass(quote_ident(%s) || '.' || %s) is not null"
         if not only_row(conn, exists, [analytics, table])[0]:
             continue
         query = macros("run_limits").run_limits(
             *(sql.Identifier(*name).as_string() for name in (
                 (source, "event_logs"), (analytics, table), (analytics, "rollup_runs"))),
-            job, shows_events,
+            job, meta,
             f"cast('{window.as_of}' as timestamptz)",
             f"'{window.as_of - timedelta(days=MAX_DAYS)}'",
             f"'{window.as_of + timedelta(minutes=5)}'",

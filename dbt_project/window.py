@@ -8,12 +8,13 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
-JOBS = ("daily", "experiment", "funnel")
+JOBS = ("daily", "experiment", "funnel", "retention")
 # The model whose rows count as the job's, and whose failure keeps the rest from running.
 ROLLUPS = {
     "daily": "daily_metric_rollups",
     "experiment": "experiment_metric_rollups",
     "funnel": "funnel_rollups",
+    "retention": "retention_rollups",
 }
 # The folder of the tests that compare jobs. dbt adds such a test where all it reads is selected.
 ACROSS = "across"

@@ -7,12 +7,17 @@
     stay. `kept_since` in the run log remembers where the events began, because one old event that
     arrives late would move the beginning back.
 
+    `meta` says of the rollup: `shows_events`, whether a row shows that the source had events;
+    `looks_back`, of how many days before the window a row needs the events; and as `days` the
+    first day of a row, its last, and the one since which it needs the events.
+
     An older run is one as of an earlier time than a run whose rows are in place.
 -#}
 {% macro run_limits(
-    event_logs, rollup, run_log, job, shows_events, as_of, valid_from, valid_until,
+    event_logs, rollup, run_log, job, meta, as_of, valid_from, valid_until,
     first_day, last_day
 ) -%}
+    {%- set days = row_days(meta) %}
     with source as (
 
         select cast(min(occurred_at) as timestamptz) as begins
@@ -51,13 +56,16 @@
 
         select
             *,
-            coalesce(cast(kept_since as date) >= '{{ first_day }}', true)
+            coalesce(
+                cast(kept_since as date) >= date '{{ first_day }}' - {{ meta.get('looks_back', 0) }},
+                true
+            )
             and exists (
                 select 1
                 from {{ rollup }}
                 where
-                    day < coalesce(cast(kept_since as date), 'infinity')
-                    and {{ shows_events }}
+                    {{ days.since }} < coalesce(cast(kept_since as date), 'infinity')
+                    and {{ meta.shows_events }}
             ) as is_purged
         from known
 
@@ -82,15 +90,16 @@
 
         select
             count(*) as row_count,
-            count(distinct day) as day_count,
-            min(day) as first_day,
-            max(day) as last_day
+            count(distinct {{ days.first }}) as day_count,
+            min({{ days.first }}) as first_day,
+            max({{ days.last }}) as last_day
         from {{ rollup }}
         cross join limits
         where
-            day between '{{ first_day }}' and '{{ last_day }}'
+            {{ days.first }} <= '{{ last_day }}'
+            and {{ days.last }} >= '{{ first_day }}'
             and (
-                day < cast(limits.kept_since as date)
+                {{ days.since }} < cast(limits.kept_since as date)
                 or (limits.is_purged and is_final)
             )
 
@@ -111,4 +120,9 @@
         cast(kept.last_day as text) as last_left
     from limits
     cross join kept
+{%- endmacro %}
+
+{#- The columns of a rollup's rows that hold their first and last day, and the first they need. -#}
+{% macro row_days(meta) -%}
+    {{ return(meta.get('days') or {'first': 'day', 'last': 'day', 'since': 'day'}) }}
 {%- endmacro %}

@@ -85,7 +85,7 @@ select
     cast(limits.kept_since as timestamptz)
 from ({{ limits_query(
     api.Relation.create(schema=rollup.node.schema, identifier=rollup.node.alias), job,
-    rollup.node.config.meta.shows_events
+    rollup.node.config.meta
 ) }}) as limits;
     {%- endfor -%}
 {%- endmacro %}

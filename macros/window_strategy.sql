@@ -3,7 +3,7 @@
     rows that the run may change and inserts the computed ones. So readers see the window before
     or after a run, never a mixture, and keys that no longer occur are deleted. Rows that differ
     only in `dimension_key` are one set: what a run may not delete keeps the whole set from new
-    rows. A table without days is rewritten whole.
+    rows. A table without days, whose meta says nothing of events, is rewritten whole.
 
     dbt's temporary table lasts until the session ends, which behind a pooler in transaction mode
     may take hours. So the rows move to one that is dropped with the transaction.
@@ -11,10 +11,11 @@
 {% macro get_incremental_window_sql(arg_dict) -%}
     {%- set target = arg_dict['target_relation'] -%}
     {%- set columns = arg_dict['dest_columns'] | map(attribute='quoted') | join(', ') -%}
-    {%- set has_days = 'day' in arg_dict['dest_columns'] | map(attribute='name') -%}
+    {%- set meta = config.get('meta', {}) -%}
+    {%- set days = row_days(meta) -%}
     create temporary table computed_rows on commit drop as table {{ arg_dict['temp_relation'] }};
     drop table {{ arg_dict['temp_relation'] }};
-    {% if not has_days %}
+    {% if not meta.get('shows_events') %}
     delete from {{ target }};
 
     insert into {{ target }} ({{ columns }})
@@ -24,15 +25,15 @@
     {%- set set_key = arg_dict['unique_key'] | reject('equalto', 'dimension_key') | join(', ') %}
     delete from {{ target }}
     where
-        {{ is_in_days('day') }}
+        {{ meets_days(days) }}
         {%- if not allow_purged() %}
-        and day >= '{{ limits['kept_from_day'] }}'
+        and {{ days.since }} >= '{{ limits['kept_from_day'] }}'
             {%- if limits['is_purged'] %}
         and not is_final
             {%- endif %}
         {%- endif %}
         {%- if limits['is_older'] %}
-        and {{ is_final('day') }}
+        and {{ is_final(days.last) }}
         and ({{ set_key }}) not in (select {{ set_key }} from computed_rows where not is_final)
         {%- endif %};
 
@@ -41,7 +42,7 @@
     from computed_rows
     where
         ({{ set_key }}) not in (
-            select {{ set_key }} from {{ target }} where {{ is_in_days('day') }}
+            select {{ set_key }} from {{ target }} where {{ meets_days(days) }}
         )
         {%- if limits['is_older'] %}
         and is_final
@@ -53,15 +54,20 @@
     {{ day }} between '{{ first_day() }}' and '{{ last_day() }}'
 {%- endmacro %}
 
+{#- Whether a row's days meet the window; `days` are its columns, as `row_days` gives them. -#}
+{% macro meets_days(days) -%}
+    {{ days.first }} <= '{{ last_day() }}' and {{ days.last }} >= '{{ first_day() }}'
+{%- endmacro %}
+
 {#- For data tests: the rows that the latest run wrote. Only they were computed together. -#}
-{% macro latest_rows(rollup) -%}
+{% macro latest_rows(rollup, day='day') -%}
     (
         select *
         from {{ rollup }}
         where
-            {{ is_in_days('day') }}
+            {{ is_in_days(day) }}
             and computed_at = (
-                select max(computed_at) from {{ rollup }} where {{ is_in_days('day') }}
+                select max(computed_at) from {{ rollup }} where {{ is_in_days(day) }}
             )
     )
 {%- endmacro %}
@@ -81,7 +87,7 @@
 {#- The row of `run_limits` for the model; says what the run leaves alone. -#}
 {% macro limits_of(target, computed) -%}
     {%- set limits = run_query(limits_query(
-        target, model.fqn[1], config.get('meta')['shows_events'])).rows[0].dict() -%}
+        target, model.fqn[1], config.get('meta'))).rows[0].dict() -%}
     {%- set note = [] -%}
     {%- if limits['is_purged'] and limits['days_left'] and not allow_purged() -%}
         {%- set days = limits['days_left'] ~ (' day' if limits['days_left'] == 1 else ' days')
@@ -97,7 +103,7 @@
     {%- endif -%}
     {%- if limits['is_older'] -%}
         {%- set days = run_query(
-            'select count(distinct day) from ' ~ computed ~ ' where not is_final').rows[0][0] -%}
+            'select count(distinct ' ~ row_days(config.get('meta')).first ~ ') from ' ~ computed ~ ' where not is_final').rows[0][0] -%}
         {%- do note.append(
             'A run already computed ' ~ model.name ~ ' as of ' ~ limits['newest'] ~ ' UTC. This'
             ~ ' run, as of ' ~ as_of().strftime('%Y-%m-%d %H:%M:%S') ~ ', left alone what was not'
@@ -113,9 +119,9 @@
     {{ return(limits) }}
 {%- endmacro %}
 
-{% macro limits_query(rollup, job, shows_events) -%}
+{% macro limits_query(rollup, job, meta) -%}
     {{ run_limits(
-        source('app', 'event_logs'), rollup, run_log(), job, shows_events,
+        source('app', 'event_logs'), rollup, run_log(), job, meta,
         'cast(' ~ utc_literal(as_of()) ~ ' as timestamptz)',
         utc_literal(valid_from()), utc_literal(valid_until()), first_day(), last_day()
     ) }}

@@ -1,10 +1,9 @@
 {#-
     Every row holds each of the claims, which are SQL conditions by name. One test for all of
     them reads the table once and says which claim a row breaks. A condition that is null is
-    broken. Rows of earlier runs are left out: another system may have
-    written them.
+    broken. Rows of earlier runs, and those whose `day` is before the window, are left out.
 -#}
-{% test every_row_holds(model, claims) %}
+{% test every_row_holds(model, claims, day='day') %}
 
 with checked as (
 
@@ -16,7 +15,7 @@ with checked as (
             case when ({{ condition }}) is not true then '{{ name }}' end
             {%- endfor %}
         ) as broken_claims
-    from {{ latest_rows(model) }} as rollups
+    from {{ latest_rows(model, day) }} as rollups
 
 )
 
