@@ -23,6 +23,7 @@ from dbt_project.source import TABLES
 DAY, HOUR, MS = timedelta(days=1), timedelta(hours=1), timedelta(milliseconds=1)
 AS_OF_NOW = ("--vars", f"{{as_of: '{NOW}'}}")
 JOURNEY = ("app_opened", "workout_started", "exercise_logged", "session_submitted")
+SOURCES = ("ad", None, "", 1.5, True, {"b": [1, None], "a": "é"}, "(none)")
 
 
 def at(days_ago, hour=12):
@@ -42,7 +43,10 @@ def lively(source):
             for step, name in enumerate(JOURNEY[: 1 + (ago + nth) % 4]):
                 moment = at(ago, 9 + step)
                 late = moment + timedelta(seconds=ago + nth)
-                source.event(moment, name, user, received=late, mapping={"x": variant})
+                properties = {"from": {"source": SOURCES[(ago + step) % len(SOURCES)]}}
+                source.event(moment, name, user, received=late, mapping={"x": variant},
+                             platform=("ios", "web")[ago % 2], version=f"1.{nth}",
+                             properties=properties)  # fmt: skip
     return source
 
 
@@ -312,9 +316,13 @@ def tables_of(conn):
 
 
 @pytest.mark.parametrize(
-    ("job", "tables"),
+    ("job", "tables", "dimensions"),
     [
-        ("daily", {"daily_metric_rollups", "rollup_runs"}),
+        (
+            "daily",
+            {"daily_metric_rollups", "daily_dimension_rollups", "rollup_runs"},
+            ["properties.from.source", "platform"],
+        ),
         (
             "experiment",
             {
@@ -326,15 +334,26 @@ def tables_of(conn):
                 "experiment_statistics",
                 "rollup_runs",
             },
+            [],
         ),
-        ("funnel", {"funnel_rollups", "funnel_steps", "rollup_runs"}),
+        (
+            "funnel",
+            {"funnel_rollups", "funnel_conversion_rollups", "funnel_steps", "rollup_runs"},
+            [],
+        ),
+        (
+            "retention",
+            {"retention_rollups", "active_user_rollups", "rollup_runs"},
+            ["properties.from.source"],
+        ),
     ],
 )
-def test_dbt_builds_each_job_by_itself(lively, cli, job, tables):
-    outcome = cli("dbt", "--", "build", "--select", job, *AS_OF_NOW)
+def test_dbt_builds_each_job_by_itself(lively, cli, job, tables, dimensions):
+    given = f"{{as_of: '{NOW}', dimensions: {dimensions}}}"
+    outcome = cli("dbt", "--", "build", "--select", job, "--vars", given)
     assert outcome.exit_code == 0, outcome.stdout
     assert tables_of(lively.conn) == tables
-    wanted = of_job(expected(lively.rows(), NOW, 14), job)
+    wanted = of_job(expected(lively.rows(), NOW, 14, dimensions=dimensions), job)
     assert differences(stored(lively.conn), wanted) == []
     query = "select job_name, status, rows_written, as_of, holder from analytics.rollup_runs"
     log = lively.conn.execute(query).fetchall()
