@@ -9,7 +9,7 @@
 
     `meta` says of the rollup: `shows_events`, whether a row shows that the source had events;
     `looks_back`, of how many days before the window a row needs the events; and as `days` the
-    columns of a row's first day, its last, and the first whose events it needs.
+    first day of a row, its last, and the one since which it needs the events.
 
     An older run is one as of an earlier time than a run whose rows are in place.
 -#}
