@@ -27,6 +27,7 @@ OTHER = f"Other {os.getpid()}"
 PATHS = (
     *("/v1/metrics/daily", "/v1/metrics/daily?format=csv", "/v1/metrics/experiments"),
     *("/v1/metrics/funnels", "/v1/metrics/readouts", "/v1/metrics/summary", "/v1/runs", "/ready"),
+    *("/v1/metrics/conversions", "/v1/metrics/retention", "/v1/metrics/dimensions"),
 )
 
 
