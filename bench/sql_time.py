@@ -13,7 +13,11 @@ from dbt_project.window import JOBS
 
 
 def sql_seconds(
-    conn: psycopg.Connection, as_of: str, window_days: int, models: tuple[str, ...] = JOBS
+    conn: psycopg.Connection,
+    as_of: str,
+    window_days: int,
+    models: tuple[str, ...] = JOBS,
+    **variables: Any,
 ) -> dict[str, float]:
     """Run the models, one after the other; return the seconds of SQL of each job and each model."""
     seconds: dict[str, float] = defaultdict(float)
@@ -26,8 +30,8 @@ def sql_seconds(
                 seconds[folder] += event.data.elapsed
                 seconds[node.node_name] += event.data.elapsed
 
-    variables = json.dumps({"as_of": as_of, "window_days": window_days})
-    command = ["run", "--select", *models, "--threads", "1", "--vars", variables, *runner.QUIET]
+    given = json.dumps({"as_of": as_of, "window_days": window_days, **variables})
+    command = ["run", "--select", *models, "--threads", "1", "--vars", given, *runner.QUIET]
     # dbt's parse cache depends on the variables: do not replace the cache of ordinary runs.
     with TemporaryDirectory() as target:
         outcome = runner.dbt(

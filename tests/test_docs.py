@@ -52,7 +52,7 @@ def test_the_page_is_served_until_ctrl_c_and_no_table_is_touched(db, cli):
     text = page().read_text()
     assert (
         "INLINE DATA" not in text
-        and "experiment results and funnels" in text
+        and "experiment results, funnels and retention" in text
         and str(ROOT) not in text
     )
     assert db.execute(schemas).fetchone() == before

@@ -171,10 +171,13 @@ def test_adding_a_funnel(app, run, follow, ask):
 
     known = set(before["funnel_rollups"])
     assert known < set(after["funnel_rollups"])
-    assert {**after, "funnel_rollups": before["funnel_rollups"]} == before
+    ours = {"funnel_rollups", "funnel_conversion_rollups"}
+    assert {t: after[t] for t in after.keys() - ours} == {
+        t: before[t] for t in before.keys() - ours
+    }
     ((block, *_),) = [PAGE.under("A funnel", "csv")]
     lines = list(csv.reader(block.splitlines()))
-    steps = list(dict.fromkeys((funnel, step) for funnel, _, step, _ in lines))
+    steps = list(dict.fromkeys((funnel, step) for funnel, _, step, *_ in lines))
     rows = {k: row for k, row in stored(app.conn).funnel.items() if k[1] == steps[0][0]}
     overall = {key[:3]: row[2:4] for key, row in rows.items() if key[3] == "overall"}
     assert len(overall) == 30 * len(steps) and len(rows) > len(overall)
@@ -188,3 +191,33 @@ def test_adding_a_funnel(app, run, follow, ask):
     found = ask(f"/v1/metrics/funnels?window_days=1&funnel_name={steps[0][0]}")["rows"]
     order = {row["step_name"]: row["step"] for row in found}
     assert order == {step: nth for nth, (_, step) in enumerate(steps, start=1)}
+
+
+def test_adding_a_dimension(app, run, follow):
+    tables = ("daily_dimension", "funnel_conversion", "retention", "active_user")
+
+    def rows(table, condition):
+        table = f"analytics.{table}_rollups"
+        query = (
+            f"select to_jsonb(t) - 'computed_at' from {table} as t where dimension_key {condition}"
+        )
+        return [row for (row,) in app.conn.execute(f"{query} order by 1")]
+
+    assert run(*WINDOW).exit_code == 0
+    before = [rows(table, "is not null") for table in tables]
+    follow("A dimension")
+    assert [rows(table, "not like 'properties%'") for table in tables] == before
+    keys = {f"properties.source={value}" for value in ("ads", "friend", "organic", "(none)")}
+    for table in tables:
+        assert {row["dimension_key"] for row in rows(table, "like 'properties%'")} == keys
+    query = """
+        select count(distinct anonymous_user_id) from event_logs
+        where
+            properties ->> 'source' = 'ads'
+            and occurred_at > '2026-11-17' and occurred_at < '2026-11-24'
+    """
+    ((users,),) = app.conn.execute(query).fetchall()
+    assert users > 10
+    found = {row["day"]: row["users_count"] for row in rows("active_user", "like '%=ads'")
+             if row["period"] == "week"}  # fmt: skip
+    assert found[f"{NOW.date()}"] == users

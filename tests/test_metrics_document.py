@@ -166,6 +166,8 @@ def test_queries_return_the_stored_rows(source, run, now, window_days):
         source.event(first, user=f"{first}")
         source.event(now - HOUR, user=f"{first}")
     source.event(now - MS, "app_opened", "lost")
+    for name in (line[2] for line in steps()):  # a batch of one moment
+        source.event(now - HOUR, name, "batch")
     source.do("update event_logs set received_at = null where anonymous_user_id = 'lost'")
     source.do("""
         update event_logs set

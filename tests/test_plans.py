@@ -10,7 +10,9 @@ from tables import NOW, differences, expected, stored
 from dbt_project import ROOT
 
 SETTINGS = re.findall("set local .*;", (ROOT / "macros/statement.sql").read_text())
-MODELS = ("daily_metric_rollups", "experiment_metric_rollups", "funnel_rollups")
+MODELS = ("daily_metric_rollups", "daily_dimension_rollups", "experiment_metric_rollups",
+          "funnel_rollups", "funnel_conversion_rollups", "retention_rollups",
+          "active_user_rollups")  # fmt: skip
 USERS = """
     insert into event_logs (
         id, anonymous_user_id, session_id, install_id, platform, event_name, occurred_at
