@@ -29,6 +29,11 @@ DAY = timedelta(days=1)
 WEEKDAYS = (1.3, 1.1, 1.05, 1.0, 0.85, 0.65, 0.75)  # Monday first: good resolutions, then rest
 ASIDES = ("profile_viewed", "history_viewed", "settings_opened", "push_received", "plan_browsed")
 LOADED, STARTED = "workouts_default_loaded", "workout_started"
+# name: (weight, how often its users come back, days until half of them have an update)
+PLATFORMS = {"ios": (55, 1.2, 2), "android": (40, 0.85, 6), "web": (5, 0.4, 0)}
+# name: (weight, how often its users come back). Of some users nobody knows where they came from.
+SOURCES = {"organic": (45, 1.15), "ads": (30, 0.6), "friend": (20, 1.4), None: (5, 1.0)}
+RELEASES = (("2.5.0", -12), ("2.4.1", -30))  # the newest first, with its day from the anchor
 RECEIVED_AT = source.EVENT_COLUMNS.index("received_at")
 ASSIGNED_AT = 4
 
@@ -72,9 +77,11 @@ def session_events(rng: Random, lift: float) -> list[str]:
     return names
 
 
-def session_starts(rng: Random, anchor: datetime, signup: int) -> Iterator[datetime]:
+def session_starts(
+    rng: Random, anchor: datetime, signup: int, loyalty: float
+) -> Iterator[datetime]:
     """Yield the start times of a user's sessions, from day `signup` (<= 0) to the anchor's."""
-    activity = rng.uniform(0.5, 1.5)
+    activity = rng.uniform(0.5, 1.5) * loyalty
     for age in range(1 - signup):
         midnight = anchor + (signup + age) * DAY
         chance = activity * WEEKDAYS[midnight.weekday()] * 0.62 * (1 + age) ** -0.33
@@ -98,10 +105,11 @@ def assign(rng: Random, age: float, platform: str, assigned: dict[str, str]) -> 
     return fresh
 
 
-def event(user, session, nth, platform, version, name, occurred, received, frozen) -> tuple:
+def event(user, session, nth, platform, version, origin, name, occurred, received, frozen) -> tuple:
     """Build one row in the order of EVENT_COLUMNS; `frozen` is the experiment map or None."""
     known = json.dumps(frozen or {})
-    properties = '{"sets": 3}' if name == "exercise_logged" else "{}"
+    facts = {"sets": 3} if name == "exercise_logged" else {}
+    properties = json.dumps(facts | ({"source": origin} if origin else {}))
     return (
         *(f"evt_{session}-{nth}", f"client_{session}-{nth}", user, session, f"install_{user}"),
         *(platform, version, name, occurred, received, received, properties, "{}"),
@@ -117,8 +125,13 @@ def simulate(rng: Random, anchor: datetime, users: int, days: int) -> tuple[list
     for number, signup in enumerate(rng.choices(period, growth, k=users), start=1):
         user = f"user_{number:05d}"
         assigned: dict[str, str] = {}
-        platform = rng.choices(("ios", "android", "web"), (55, 40, 5))[0]
-        for visit, clock in enumerate(session_starts(rng, anchor, signup), start=1):
+        platform = rng.choices(list(PLATFORMS), [weight for weight, *_ in PLATFORMS.values()])[0]
+        chance = Random(number)  # its draws leave those of `rng` as they are
+        origin = chance.choices(list(SOURCES), [weight for weight, _ in SOURCES.values()])[0]
+        _, loyalty, half_life = PLATFORMS[platform]
+        delay = half_life * chance.expovariate(1) / 0.69  # until this user installs an update
+        loyalty *= SOURCES[origin][1]
+        for visit, clock in enumerate(session_starts(rng, anchor, signup, loyalty), start=1):
             age = (clock - anchor) / DAY
             for test in assign(rng, age, platform, assigned):
                 row = (f"{user}-{test}", user, test, assigned[test], clock, 1, "{}")
@@ -126,14 +139,15 @@ def simulate(rng: Random, anchor: datetime, users: int, days: int) -> tuple[list
             frozen = None if rng.random() < 0.03 else assigned  # some clients send no map
             if frozen and SWITCHED in frozen and rng.random() < 0.01:
                 frozen = {**frozen, SWITCHED: "B" if frozen[SWITCHED] == "A" else "A"}
-            version = "2.3.0" if age < -30 else "2.4.1" if age < -12 else "2.5.0"
+            out = (name for name, day in RELEASES if age >= day + (delay if day > signup else 0))
+            version = next(out, "2.3.0")
             offline = rng.expovariate(1 / 4) * 3600 if rng.random() < 0.03 else 0.0
             lift = 0.3 if assigned.get("exp_first_workout") == "B" else 0.0
             for nth, name in enumerate(session_events(rng, lift), start=1):
                 seconds = offline + rng.lognormvariate(1.2, 0.8)
                 received = clock + timedelta(milliseconds=int(seconds * 1000))
-                origin = (user, f"{user}-{visit}", nth, platform, version)
-                events.append(event(*origin, name, clock, received, frozen))
+                place = (user, f"{user}-{visit}", nth, platform, version, origin)
+                events.append(event(*place, name, clock, received, frozen))
                 pause = rng.expovariate(1 / 120 if name == "exercise_logged" else 1 / 12)
                 clock += timedelta(milliseconds=1 + int(pause * 1000))
     return events, assignments
@@ -147,8 +161,8 @@ def strays(rng: Random, now: datetime) -> Iterator[tuple]:
             user = f"clock_{kind}_{number}"
             occurred = now + timedelta(seconds=int(rng.uniform(*seconds)))
             received = now - timedelta(seconds=rng.randint(1, 60 if kind == "soon" else 90_000))
-            origin = (user, f"{user}-1", 1, "android", "2.3.0")
-            yield event(*origin, "app_opened", occurred, received, None)
+            place = (user, f"{user}-1", 1, "android", "2.3.0", None)
+            yield event(*place, "app_opened", occurred, received, None)
 
 
 def experiment_rows(anchor: datetime) -> tuple[list[tuple], list[tuple]]:

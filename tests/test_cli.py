@@ -20,6 +20,7 @@ from dbt_project.database import connect, database_name
 from dbt_project.messages import DatabaseError
 from dbt_project.source import create_source_tables
 from dbt_project.url import TIMEOUTS, parse_url
+from dbt_project.window import JOBS
 
 NOWHERE = "postgresql://nobody:secret@localhost:1/nothing"
 TODAY, DAY = datetime.now(UTC).replace(tzinfo=None), timedelta(days=1)
@@ -50,7 +51,7 @@ def test_a_dry_run_touches_nothing(cli, monkeypatch, tmp_path, url):
     }
     text = cli("--dry-run", "--as-of", "2026-11-23T15:30Z").stdout
     assert re.search(r"^window_start +2026-11-10T00:00:00.000Z$", text, re.M)
-    assert re.search(r"^jobs +daily, experiment, funnel$", text, re.M)
+    assert re.search(r"^jobs +daily, experiment, funnel, retention$", text, re.M)
     assert not (tmp_path / "home").exists()
 
 
@@ -212,7 +213,7 @@ def test_the_summary_in_text_comes_last_and_alone_on_stdout(source, cli):
     assert re.fullmatch(r"Window \d{4}-\d\d-\d\d to \d{4}-\d\d-\d\d \(UTC, end excluded\)", first)
     assert header.split() == ["job", "result", "rows", "written", "seconds", "events", "ignored"]
     found = [line.split()[:2] for line in jobs]
-    assert found == [["daily", "ok"], ["experiment", "ok"], ["funnel", "ok"]]
+    assert found == [[job, "ok"] for job in JOBS]
     assert "ok   model daily_metric_rollups" in outcome.stderr
 
 
@@ -459,7 +460,7 @@ def test_a_model_that_fails_fails_its_job_alone_and_keeps_its_table(source, run,
     source.do("""
         create view event_logs as
         select
-            id, anonymous_user_id, event_name, occurred_at, received_at,
+            id, anonymous_user_id, event_name, occurred_at, received_at, platform, app_version,
             to_jsonb(1 / (length(event_name) - length('workout_started'))) as experiment_map
         from raw
     """)
@@ -469,6 +470,7 @@ def test_a_model_that_fails_fails_its_job_alone_and_keeps_its_table(source, run,
         "daily": "SUCCESS",
         "experiment": "SUCCESS",
         "funnel": "FAILED",
+        "retention": "SUCCESS",
     }
     after = image(source.conn)
     assert after["funnel_rollups"] == before["funnel_rollups"]
@@ -478,10 +480,10 @@ def test_a_model_that_fails_fails_its_job_alone_and_keeps_its_table(source, run,
     assert problem.startswith("model funnel_rollups: error\n") and "division by zero" in problem
     place = re.search(r"^ *SQL: (.+)$", problem, re.M)[1]
     assert "insert" not in Path(place).read_text() and "step_users" in Path(place).read_text()
-    logged = cli("runs", "--json", "--limit", 3).summary
+    logged = cli("runs", "--json", "--limit", len(JOBS)).summary
     errors = {row["job_name"]: (row["status"], row["error_text"]) for row in logged}
     assert errors["funnel"] == ("FAILED", problem)
-    assert errors["daily"] == errors["experiment"] == ("SUCCESS", None)
+    assert errors["daily"] == errors["experiment"] == errors["retention"] == ("SUCCESS", None)
     text = cli("--as-of", NOW, "--job", "funnel")
     assert text.exit_code == 1
     assert "FAIL model funnel_rollups" in text.stderr and "division by zero" in text.stdout
@@ -516,7 +518,7 @@ def test_control_characters_reach_neither_the_terminal_nor_the_page(source, cli,
     source.do("""
         create view event_logs as
         select
-            id, anonymous_user_id, event_name, occurred_at, received_at,
+            id, anonymous_user_id, event_name, occurred_at, received_at, platform, app_version,
             to_jsonb(cast(anonymous_user_id as integer)) as experiment_map
         from raw
     """)

@@ -24,7 +24,7 @@ def test_a_whole_build_passes_every_test_without_a_warning(db):
     told = [f"{r.node.name}: {r.status} {r.message}" for r in outcome.result.results]
     assert outcome.success, "\n".join(told)
     kinds = Counter(result.node.resource_type.value for result in outcome.result.results)
-    assert kinds["model"] == 7 and kinds["seed"] == 2
+    assert kinds["model"] == 11 and kinds["seed"] == 2
     assert kinds["unit_test"] > 15 and kinds["test"] > 10
 
 

@@ -224,6 +224,39 @@ def test_a_role_without_the_right_to_create_schemas_can_fill_one(db):
                 select anonymous_user_id, min(occurred_at) as first_at from event_logs group by 1
             ) as firsts using (anonymous_user_id)
             where experiment_id = 'exp_weekly_goal'"""),
+        # Days on which a user comes, of iOS over Android, and of invited over advertised to.
+        *((lowest, 4, f"""
+            select max(days) filter (where value = '{more}')
+                / max(days) filter (where value = '{less}')
+            from (
+                select {column} as value, count(distinct (anonymous_user_id, occurred_at::date))
+                    / count(distinct anonymous_user_id)::float as days
+                from event_logs group by 1
+            ) as visits""")
+          for lowest, column, more, less in ((1.1, "platform", "ios", "android"),
+                                             (1.4, "properties ->> 'source'", "friend", "ads"))),
+        # A release takes days to reach most users, longer on Android.
+        *((low, high, f"""
+            select avg(cast(app_version = '2.5.0' as int)) from event_logs
+            where platform = 'android' and occurred_at::date = date '2026-11-24' - {age}""")
+          for age, low, high in ((13, 0, 0), (10, 0.1, 0.8), (1, 0.8, 1))),
+        # Within a week, far more of those who open the app submit a session than on that day.
+        (1.3, 3, f"""
+            select sum(week) / sum(day)::float from (
+                select
+                    opened.anonymous_user_id, opened.occurred_at::date,
+                    max((done.occurred_at::date = opened.occurred_at::date)::int) as day,
+                    max((done.occurred_at is not null)::int) as week
+                from event_logs as opened left join event_logs as done
+                on
+                    done.anonymous_user_id = opened.anonymous_user_id
+                    and done.event_name = 'session_submitted'
+                    and done.occurred_at - opened.occurred_at between '0' and interval '7 days'
+                where
+                    opened.event_name in ('app_opened', 'tab_opened')
+                    and opened.occurred_at < '2026-11-17' and opened.{PEOPLE}
+                group by 1, 2
+            ) as entries"""),
     ],
 )  # fmt: skip
 def test_the_app_is_believable(filled, lowest, highest, query):

@@ -1,6 +1,7 @@
 """The queries of `docs/metrics.md` return the rows of the rollup tables."""
 
 import re
+from itertools import product
 
 import documents
 import oracle
@@ -8,7 +9,7 @@ import pytest
 from edges import DAY, HOUR, MIDNIGHT, MS, NIGHT, NOON, awkward
 from psycopg import sql
 from psycopg.rows import dict_row
-from tables import differences, steps, stored
+from tables import alike, differences, steps, stored
 
 PAGE = documents.read("docs/metrics.md")
 HORIZONS = {name: (days, rest) for name, days, _, rest in PAGE.table("Words that recur")}
@@ -20,7 +21,7 @@ class Queries:
     def __init__(self, conn, **variables):
         self.conn, self.variables = conn, variables
         *views, self.is_final = PAGE.under("Words that recur", "sql")
-        for view in views:
+        for view in [*views, *PAGE.under("Dimensions", "sql")]:
             self.conn.execute(self._filled(view, {}))
 
     def rows(self, heading, **variables):
@@ -95,10 +96,66 @@ def funnel(queries, days):
     return rows
 
 
+def by_dimension(queries, days):
+    rows = {}
+    for day in days:
+        for row in queries.rows("Daily by dimension", day=day):
+            row["cohort_size"] = row["new_users"]
+            for metric in ("dau", "new_users", "sessions_submitted", "logging_rate_24h"):
+                found = metric_row(queries, metric, day, row | {"value": row[metric]})
+                rows[day, metric, row["dimension_key"]] = found
+    return rows
+
+
+def in_order(queries, days):
+    rows = {}
+    for day, funnel in product(days, {line[0] for line in steps()}):
+        names = {name for one, name, _ in steps() if one == funnel}
+        rows |= {(day, funnel, n, "overall"): (0, None) for n in range(1, len(names) + 1)}
+        for row in queries.rows("Funnel in order", day=day, funnel_name=funnel):
+            step, key, *values = row.values()
+            rows[day, funnel, step, key] = tuple(values)
+    return rows
+
+
+def retention(queries, days):
+    rows = {}
+    for period, length, last in (("day", 1, 30), ("week", 7, 12)):
+        for row in queries.rows("Retention", period=period, period_days=length):
+            cohort, number, key, users = row.values()
+            begins = cohort + number * length * DAY
+            ends = begins + (length - 1) * DAY
+            if number <= last and begins <= days[-1] and ends >= days[0]:
+                final = ends < days[-1]
+                rows[period, cohort, number, key] = users, final
+    return rows
+
+
+def active(queries, days):
+    rows = {}
+    for day, (period, length) in product(days, (("day", 1), ("week", 7), ("month", 28))):
+        rows[day, period, "overall"] = (0,)
+        for row in queries.rows("Active users", day=day, period_days=length):
+            rows[day, period, row["dimension_key"]] = (row["users_count"],)
+    return rows
+
+
+# The tables by dimension: key columns, others, and what the page's queries do not tell.
+BY_DIMENSION = {
+    "daily_dimension_rollups": (by_dimension, "day, metric_name, dimension_key",
+                                "value, dimensions, is_final", "false"),
+    "funnel_conversion_rollups": (in_order, "day, funnel_name, step, dimension_key",
+                                  "users_count, median_seconds", "strpos(dimension_key, ':') > 0"),
+    "retention_rollups": (retention, "period, cohort_start, period_number, dimension_key",
+                          "users_count, is_final", "users_count = 0"),
+    "active_user_rollups": (active, "day, period, dimension_key", "users_count", "false"),
+}  # fmt: skip
+
+
 @pytest.mark.parametrize(("now", "window_days"), [(NOON, 14), (NIGHT, 9), (MIDNIGHT, 9)])
 def test_queries_return_the_stored_rows(source, run, now, window_days):
     awkward(source, now)
-    for column in ("anonymous_user_id", "event_name", "occurred_at", "received_at"):
+    for column in ("anonymous_user_id", "event_name", "occurred_at", "platform", "received_at"):
         source.do(f"alter table event_logs alter {column} drop not null")
     source.event(now, "app_opened", None)
     source.event(now, None, "nameless", received="infinity")
@@ -110,6 +167,11 @@ def test_queries_return_the_stored_rows(source, run, now, window_days):
         source.event(now - HOUR, user=f"{first}")
     source.event(now - MS, "app_opened", "lost")
     source.do("update event_logs set received_at = null where anonymous_user_id = 'lost'")
+    source.do("""
+        update event_logs set
+            platform = (array['ios', 'web', ''])[1 + length(event_name) % 3],
+            app_version = (array['1:%', '(none)', '(other)'])[1 + cast(right(id, 1) as int) % 5]
+    """)
     outcome = run("--window-days", window_days, as_of=now)
     assert outcome.exit_code == 0, outcome.stdout
 
@@ -123,6 +185,13 @@ def test_queries_return_the_stored_rows(source, run, now, window_days):
         funnel=funnel(queries, days),
     )
     assert differences(found, by_query) == []
+    for table, (expected, key, others, untold) in BY_DIMENSION.items():
+        query = f"select {key}, {others} from analytics.{table} where not {untold}"
+        width = key.count(",") + 1
+        found = {row[:width]: row[width:] for row in source.conn.execute(query)}
+        wanted = expected(queries, days)
+        assert found.keys() == wanted.keys(), table
+        assert alike(found, wanted), table
     (ignored,) = queries.rows("ignored_count")
     assert min(ignored.values()) > 0
     assert all(found == ignored for found in outcome.of_jobs("ignored_by_rule").values())

@@ -15,9 +15,8 @@ from tables import NOW, image
 from dbt_project import run_log, runner
 from dbt_project.database import connect
 from dbt_project.url import parse_url
-from dbt_project.window import Window
+from dbt_project.window import JOBS, Window
 
-JOBS = ("daily", "experiment", "funnel")
 GATE = 20_261_123  # key of an advisory lock
 
 
@@ -251,7 +250,7 @@ def test_a_stopped_run_ends_as_failed_with_nothing_half_written(source, gate, da
     source.experiment("x", ("A",))
     source.assign("u", "x", "A", "2026-11-22 10:00")  # without it the model reads no event
     # A model without a connection is not cancelled, and would wait at the gate.
-    with gate(), started(source, database_url, models=3) as process:
+    with gate(), started(source, database_url, models=4) as process:
         process.send_signal(stop)
         _, stderr = process.communicate(timeout=60)
         assert process.returncode == 130, stderr
