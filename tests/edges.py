@@ -53,7 +53,7 @@ def awkward(source: App, now: datetime) -> None:
         user, start = f"journey {edge}", midnight - 9 * DAY
         events += [event(start + n * DAY, JOURNEY[0], user) for n in (0, 0, 1, 3)]
         events += [event(start + edge, name, user) for name in JOURNEY[:0:-1]]
-    for days in (29, 30, 31, 84, 85, 90, 91):  # cohorts that grow too old to be followed
+    for days in (29, 30, 31, 40, 84, 85, 90, 91):  # cohorts that grow too old to be followed
         for nudge in (-MS, 0 * MS):
             start, user = midnight - days * DAY + nudge, f"old {days} {nudge}"
             events += [event(at, user=user) for at in (start, midnight - 2 * DAY, midnight + nudge)]
