@@ -13,7 +13,6 @@ from tables import JOB_OF, NOTHING, NOW, App, Rollups, differences, event, expec
 
 DAY = timedelta(days=1)
 JOURNEY = ("app_opened", "workout_started", "exercise_logged", "session_submitted")
-JOBS = ("daily", "experiment", "funnel")
 EXTRA = "an event that comes and goes"
 
 

@@ -6,7 +6,6 @@ from random import Random
 
 import pytest
 from chaos_helpers import (
-    JOBS,
     assert_gone,
     blocked,
     lock_holder,
@@ -19,6 +18,8 @@ from chaos_helpers import (
 from commands import wait_until
 from proxy import Proxy
 from tables import stored
+
+from dbt_project.window import JOBS
 
 pytestmark = pytest.mark.chaos
 TIMES_EACH = 6

@@ -5,9 +5,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from chaos_helpers import JOBS, assert_gone, blocked, log
+from chaos_helpers import assert_gone, blocked, log
 from psycopg import sql
 from tables import NOW, event, stored
+
+from dbt_project.window import JOBS
 
 pytestmark = pytest.mark.chaos
 

@@ -7,7 +7,8 @@ from commands import assert_log_tells, assert_nothing_is_left, at_once, end, job
 from tables import NOW, differences, expected, stored
 from traffic import traffic
 
-JOBS = ("daily", "experiment", "funnel")
+from dbt_project.window import JOBS
+
 DBT = [
     "dbt",
     "--",
