@@ -17,6 +17,7 @@ from api.settings import Settings
 from dbt_project import run_log
 from dbt_project.database import connect
 from dbt_project.url import parse_url
+from dbt_project.window import JOBS
 
 TEMPORARY = "select relname from pg_class where relpersistence = 't' and relkind = 'r'"
 STATUSES = "select job_name, status from analytics.rollup_runs order by started_at, job_name"
@@ -29,7 +30,6 @@ LEFT_BEHIND = """
     select pid, state, query from pg_stat_activity
     where datname = current_database() and state like 'idle in transaction%'
 """
-ALL = ("daily", "experiment", "funnel")
 
 
 @pytest.fixture
@@ -140,8 +140,8 @@ def test_a_run_killed_behind_a_pooler_is_taken_over(lively, database_url, pooled
     (done,) = at_once(url, jobs())
     assert done.exit_code == 0, done
     assert lively.conn.execute(STATUSES).fetchall() == [
-        *((job, "FAILED") for job in ALL),
-        *((job, "SUCCESS") for job in ALL),
+        *((job, "FAILED") for job in JOBS),
+        *((job, "SUCCESS") for job in JOBS),
     ]
     assert_all_is_well(lively)
 
@@ -154,7 +154,7 @@ def test_a_run_stopped_behind_a_pooler_ends_at_once(lively, database_url, pooled
         process.send_signal(number)
         done = end(process, 60)
         assert done.exit_code == 130, done
-    assert lively.conn.execute(STATUSES).fetchall() == [(job, "FAILED") for job in ALL]
+    assert lively.conn.execute(STATUSES).fetchall() == [(job, "FAILED") for job in JOBS]
     assert_nothing_is_left(lively.conn)
     (again,) = at_once(url, jobs())
     assert again.exit_code == 0, again
@@ -172,7 +172,7 @@ def test_a_pool_of_one_is_an_error(lively, pooled):
 @pytest.mark.chaos
 def test_runs_that_meet_in_a_small_pool_wait_for_it(lively, pooled):
     url = pooled(default_pool_size=5)
-    runs = at_once(url, *[jobs(ALL[nth % 3]) for nth in range(8)])
+    runs = at_once(url, *[jobs(JOBS[nth % 4]) for nth in range(8)])
     assert sorted(run.exit_code for run in runs)[:3] == [0, 0, 0]
     assert_log_tells(lively.conn, runs)
     assert_all_is_well(lively)
