@@ -13,6 +13,10 @@ NAMES = ("app_opened", "tab_opened", "workout_started", "exercise_logged", "sess
          "session_submitted", "achievement_unlocked", "unheard_of", "__proto__", "n" * 300)
 MAPS = (None, {}, {"run": "A"}, {"run": "B"}, {"run": "B", "late": "A:1"}, {"late": "A:1"},
         {"run": None, "over": 1.5, "gone": True}, ["A"])
+PLATFORMS = ("ios", "ios", "android", "web", "", "(none)", "(other)", "%28none)", "a:b", "a%3Ab",
+             "=", "ios=", "É", "E\u0301", "p" * 191, "p" * 192)
+VERSIONS = (None, "", *(f"1.{n}" for n in range(24)), *(f"2.{n % 3}" for n in range(12)))
+JOURNEY = ("app_opened", "workout_started", "exercise_logged", "session_submitted")
 # fmt: on
 MIDNIGHT, NIGHT = datetime(2026, 11, 24), datetime(2026, 11, 23, 23, 58)
 ODD = datetime(2026, 11, 23, 15, 30, 0, 123_456)
@@ -20,7 +24,7 @@ ODD = datetime(2026, 11, 23, 15, 30, 0, 123_456)
 
 def awkward(source: App, now: datetime) -> None:
     """Users whose events lie on the edges of days, horizons and validity, as seen at `now`."""
-    rng = Random(7)
+    rng, values = Random(7), Random(8)
     midnight = datetime(now.year, now.month, now.day)
     soon, expired = now + timedelta(minutes=5), now - 180 * DAY
     starts = [midnight - n * DAY + edge for n in (0, 1, 7, 8, 13, 14, 90, 179)
@@ -45,6 +49,14 @@ def awkward(source: App, now: datetime) -> None:
         user, start = f"user {edge}", midnight - 8 * DAY + 9 * HOUR
         events += [event(start, user=user), event(start + edge, "session_submitted", user)]
         source.assign(user, "run", "A", start)
+    for edge in EDGES:  # users whose whole journey is at once, or ends late, and who enter daily
+        user, start = f"journey {edge}", midnight - 9 * DAY
+        events += [event(start + n * DAY, JOURNEY[0], user) for n in (0, 0, 1, 3)]
+        events += [event(start + edge, name, user) for name in JOURNEY[:0:-1]]
+    for days in (29, 30, 31, 40, 84, 85, 90, 91):  # cohorts that grow too old to be followed
+        for nudge in (-MS, 0 * MS):
+            start, user = midnight - days * DAY + nudge, f"old {days} {nudge}"
+            events += [event(at, user=user) for at in (start, midnight - 2 * DAY, midnight + nudge)]
     for nth in range(202):  # more before and after the exposure than a metric counts
         moment = midnight - 7 * DAY + (nth - 101) * MS
         events.append(event(moment, "session_submitted", "busy"))
@@ -53,6 +65,8 @@ def awkward(source: App, now: datetime) -> None:
     for edge in (0 * MS, MS):  # known for 14 days when exposed, or for too long
         events.append(event(start - 14 * DAY - edge, "session_submitted", f"early {edge}"))
         source.assign(f"early {edge}", "late", "A:1", start)
+    for row in events:
+        row["platform"], row["app_version"] = values.choice(PLATFORMS), values.choice(VERSIONS)
     empty_day = midnight.date() - 5 * DAY
     source.events(*(row for row in events if row["occurred_at"].date() != empty_day))
     source.experiment("run", ("A", "B", "nobody"))

@@ -16,11 +16,12 @@ from typing import Any
 
 Row = dict[str, Any]
 History = list[Row]  # one user's valid events, oldest first
-Key = tuple[date, str, str] | tuple[date, str, str, str]
+Key = tuple  # a day and texts; of retention (period, cohort_start, period_number, dimension_key)
 Metric = tuple[float, Row | None, bool]  # value, dimensions, is_final
 Count = tuple[str | None, str | None, int, int, bool]  # experiment, variant, users, events, final
 
 NONE, DAY, WEEK = timedelta(0), timedelta(days=1), timedelta(days=7)
+LOOKS_BACK = {"retention": 90 * DAY, "active": 27 * DAY}  # to days before the window
 
 
 @dataclass
@@ -45,7 +46,7 @@ def daily(source: Source, now: datetime, window_days: int) -> dict[Key, Metric]:
     """(day, metric_name, dimension_key) -> (value, dimensions, is_final); lags are in seconds."""
     rows: dict[Key, Metric] = {}
     users = list(histories(source, now).values())
-    for day, events in events_by_day(source, now, window_days).items():
+    for day, events in events_by_day(source, now, window_dates(now, window_days)).items():
         new = [user for user in users if first_seen(user).date() == day]
         converted = sum(sessions_within(DAY, user) > 0 for user in new)
         lags = [lag for lag in map(lag_seconds, events) if lag is not None]
@@ -109,7 +110,7 @@ def funnel(
     `steps` holds (funnel_name, step_name, event_name), one entry per event name of a step.
     """
     rows: dict[Key, Count] = {}
-    for day, events in events_by_day(source, now, window_days).items():
+    for day, events in events_by_day(source, now, window_dates(now, window_days)).items():
         final = is_final(day, NONE, now)
         for step in {(funnel_name, step_name) for funnel_name, step_name, _ in steps}:
             names = {name for *its_step, name in steps if tuple(its_step) == step}
@@ -156,23 +157,26 @@ def merge(
     """A table's rows after a run, from those it had and those just computed; notes it in `log`.
 
     Days before the source's first event keep the rows they have. If there was something on them,
-    and the first event is in the window, the source was purged: then final rows stay as well. It
-    stays purged though an old event arrives late. A run as of the past changes only what is final.
+    and the first event is in the window or where the table looks back from it, the source was
+    purged: then final rows stay as well. It stays purged though an old event arrives late. A run
+    as of the past changes only what is final.
     """
     begins = min((e["occurred_at"] for e in valid_events(source, now)), default=None)
     known = max(filter(None, (begins, log.kept_since)), default=None)
     days = window_dates(now, window_days)
-    had_events = any(known is None or key[0] < known.date()
+    had_events = any(known is None or days_of(table, key)[0] < known.date()
                      for key, row in before.items() if shows_events(table, row, known))  # fmt: skip
-    purged = had_events and (known is None or known.date() >= days[0])
+    looks_back_to = days[0] - LOOKS_BACK.get(table, NONE)
+    purged = had_events and (known is None or known.date() >= looks_back_to)
     first_day = date.max if begins is None else (known if purged else begins).date()
     older = log.newest is not None and log.newest > now
     moving = {set_of(table, key) for key, row in fresh.items() if not row[-1]}
 
     def stays(key: Key, row: tuple) -> bool:
-        if key[0] not in days or key[0] < first_day or (purged and row[-1]):
+        origin, first, last = days_of(table, key)
+        if last < days[0] or days[-1] < first or origin < first_day or (purged and row[-1]):
             return True
-        return older and (not is_final(key[0], NONE, now) or set_of(table, key) in moving)
+        return older and (not is_final(last, NONE, now) or set_of(table, key) in moving)
 
     kept = {key: row for key, row in before.items() if stays(key, row)}
     taken = {set_of(table, key) for key in kept}
@@ -188,10 +192,24 @@ def shows_events(table: str, row: Any, known: datetime | None) -> bool:
         "daily": lambda: row[0] > 0,
         "experiment": lambda: row[1]["cohort_size"] > 0,
         "funnel": lambda: row[2] > 0,
+        "dimensions": lambda: row[0] > 0,
+        "conversions": lambda: row.users_count > 0,
+        "retention": lambda: row.users_count > 0,
+        "active": lambda: row[0] > 0,
         "statistics": lambda: (
             (row.pre_mean or 0) > 0 or (row.mean > 0 and (known is None or row.matures_at <= known))
         ),
     }[table]()
+
+
+def days_of(table: str, key: Key) -> tuple[date, date, date]:
+    """The last day on which its users may be new, and the first and last day that it is about."""
+    if table != "retention":
+        return (key[0],) * 3
+    period, cohort_start, number, _ = key
+    length = WEEK if period == "week" else DAY
+    first = cohort_start + number * length
+    return cohort_start + length - DAY, first, first + length - DAY
 
 
 def set_of(table: str, key: Key) -> tuple:
@@ -236,13 +254,13 @@ def was_active_d1(user: History) -> bool:
     return any(first_seen(user) < e["occurred_at"] <= first_seen(user) + DAY for e in user)
 
 
-def events_by_day(source: Source, now: datetime, window_days: int) -> dict[date, list[Row]]:
-    """Valid events of each day of the window, an empty list where there are none."""
-    days: dict[date, list[Row]] = {day: [] for day in window_dates(now, window_days)}
+def events_by_day(source: Source, now: datetime, days: list[date]) -> dict[date, list[Row]]:
+    """Valid events of each of the days, an empty list where there are none."""
+    found: dict[date, list[Row]] = {day: [] for day in days}
     for event in valid_events(source, now):
-        if event["occurred_at"].date() in days:
-            days[event["occurred_at"].date()].append(event)
-    return days
+        if event["occurred_at"].date() in found:
+            found[event["occurred_at"].date()].append(event)
+    return found
 
 
 def window_dates(now: datetime, window_days: int) -> list[date]:

@@ -7,7 +7,7 @@ import csv
 import json
 import math
 from collections.abc import Callable, Iterable
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from itertools import count
@@ -18,12 +18,14 @@ from urllib.parse import quote, urlencode
 import oracle
 import psycopg
 import readouts_oracle
+import users_oracle
 from psycopg import sql
 from psycopg.adapt import Loader
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb, set_json_loads
 from readouts_oracle import Metric, Statistic
+from users_oracle import Cell, Conversion, Funnel
 
 from dbt_project import ROOT
 from dbt_project.source import TABLES
@@ -51,8 +53,26 @@ ROLLUPS = {
         "day, experiment_id, variant_id, metric_name",
         ", ".join(Statistic._fields),
     ),
+    "daily_dimension_rollups": (
+        "day, metric_name, dimension_key",
+        "value, dimensions, is_final",
+    ),
+    "funnel_conversion_rollups": (
+        "day, funnel_name, step_name, dimension_key",
+        ", ".join(Conversion._fields),
+    ),
+    "retention_rollups": (
+        "period, cohort_start, period_number, dimension_key",
+        ", ".join(Cell._fields),
+    ),
+    "active_user_rollups": ("day, period, dimension_key", "users_count, is_final"),
 }
-DAILY = ("daily", "experiment", "funnel", "statistics")
+SHAPES: dict[str, Callable[[Iterable], tuple]] = {
+    "experiment_statistics": Statistic._make,
+    "funnel_conversion_rollups": Conversion._make,
+    "retention_rollups": Cell._make,
+}
+DIMENSIONS = ["platform", "app_version"]
 # table: key columns. Each run rewrites these whole.
 REWRITTEN = {
     "experiment_readouts": ("experiment_id", "metric_name", "variant_id"),
@@ -69,13 +89,20 @@ class Rollups(NamedTuple):
     experiment: dict[oracle.Key, Any]
     funnel: dict[oracle.Key, Any]
     statistics: dict[oracle.Key, Any]
+    dimensions: dict[oracle.Key, Any]
+    conversions: dict[oracle.Key, Any]
+    retention: dict[oracle.Key, Any]
+    active: dict[oracle.Key, Any]
     readouts: dict[Any, oracle.Row]
     health: dict[Any, oracle.Row]
 
 
-NOTHING = Rollups({}, {}, {}, {}, {}, {})
-JOB_OF = {table: table if table in ("daily", "funnel") else "experiment"
-          for table in Rollups._fields}  # fmt: skip
+NOTHING = Rollups(*({} for _ in Rollups._fields))
+DAILY = Rollups._fields[: len(ROLLUPS)]
+JOB_OF = dict.fromkeys(Rollups._fields, "experiment") | {
+    "daily": "daily", "dimensions": "daily", "funnel": "funnel", "conversions": "funnel",
+    "retention": "retention", "active": "retention",
+}  # fmt: skip
 
 
 class _UtcLoader(Loader):
@@ -119,6 +146,9 @@ def event(
     *,
     received: Any = None,
     mapping: Any = None,
+    platform: str | None = "ios",
+    version: str | None = None,
+    properties: Any = None,
 ) -> dict[str, Any]:
     """A row of event_logs. `at` and `received` may be text that PostgreSQL reads."""
     return {
@@ -126,10 +156,12 @@ def event(
         "anonymous_user_id": user,
         "session_id": "s",
         "install_id": "i",
-        "platform": "ios",
+        "platform": platform,
+        "app_version": version,
         "event_name": name,
         "occurred_at": at,
         "received_at": at if received is None else received,
+        "properties": Jsonb({} if properties is None else properties),
         "experiment_map": None if mapping is None else Jsonb(mapping),
     }
 
@@ -210,6 +242,21 @@ def steps() -> list[tuple[str, str, str]]:
     return [(row["funnel_name"], row["step_name"], row["event_name"]) for row in rows]
 
 
+def funnels(path: Path = SEED) -> list[Funnel]:
+    """The funnels, of the project or of a copy."""
+    with path.open(newline="", encoding="utf-8") as file:
+        lines = sorted(csv.DictReader(file), key=lambda line: int(line["step"]))
+    found = []
+    for name in sorted({line["funnel_name"] for line in lines}):
+        names: dict[str, set[str]] = {}
+        for line in lines:
+            if line["funnel_name"] == name:
+                names.setdefault(line["step_name"], set()).add(line["event_name"])
+                hours = float(line.get("conversion_window_hours") or 168)
+        found.append(Funnel(name, list(names.items()), timedelta(hours=hours)))
+    return found
+
+
 def metrics(path: Path = METRICS) -> list[Metric]:
     """The experiments' metrics, of the project or of a copy."""
     with path.open(newline="", encoding="utf-8") as file:
@@ -219,13 +266,27 @@ def metrics(path: Path = METRICS) -> list[Metric]:
             for line in lines]  # fmt: skip
 
 
-def expected(source: oracle.Source, now: datetime, window_days: int) -> Rollups:
-    """What a run must write to empty rollup tables."""
+def expected(
+    source: oracle.Source,
+    now: datetime,
+    window_days: int,
+    *,
+    days: list[date] | None = None,
+    dimensions: list[str] = DIMENSIONS,
+) -> Rollups:
+    """What a run must write to empty rollup tables; `days` are some of the window, or all."""
+    given = days or oracle.window_dates(now, window_days)
     rollups = NOTHING._replace(
         daily=oracle.daily(source, now, window_days),
         experiment=oracle.experiment(source, now, window_days),
         funnel=oracle.funnel(source, now, window_days, steps()),
         statistics=readouts_oracle.statistics(source, now, window_days, metrics()),
+    )
+    rollups = of_days(rollups, given.__contains__)._replace(
+        dimensions=users_oracle.daily_dimensions(source, now, given, dimensions),
+        conversions=users_oracle.conversions(source, now, given, funnels(), dimensions),
+        retention=users_oracle.retention(source, now, given, dimensions),
+        active=users_oracle.active(source, now, given, dimensions),
     )
     return with_readouts(rollups, source, now)
 
@@ -236,9 +297,13 @@ def of_job(rollups: Rollups, job: str) -> Rollups:
 
 
 def of_days(rollups: Rollups, keep: Callable[[date], bool]) -> Rollups:
-    """The rows of some days, without the tables that have no days."""
+    """The rows of some days, of a period by its last one, without the tables that have no days."""
+    return of_keys(rollups, lambda table, key: keep(oracle.days_of(table, key)[-1]))
+
+
+def of_keys(rollups: Rollups, keep: Callable[[str, oracle.Key], bool]) -> Rollups:
     return NOTHING._replace(**{
-        table: {key: row for key, row in getattr(rollups, table).items() if keep(key[0])}
+        table: {key: row for key, row in getattr(rollups, table).items() if keep(table, key)}
         for table in DAILY
     })  # fmt: skip
 
@@ -270,10 +335,12 @@ def after_run(
         log = logs.setdefault(table, oracle.Log())
         old = getattr(before, table)
         merged[table] = oracle.merge(table, old, fresh[table], source, now, window_days, log)
-    # Both belong to one job, of which the run log remembers one moment.
-    both = [logs["experiment"], logs["statistics"]]
-    for log in both:
-        log.kept_since = max((it.kept_since for it in both if it.kept_since), default=None)
+    # The run log remembers one moment of a job.
+    for job in set(JOB_OF.values()):
+        its = [logs[table] for table in DAILY if JOB_OF[table] == job]
+        latest = max((log.kept_since for log in its if log.kept_since), default=None)
+        for log in its:
+            log.kept_since = latest
     return with_readouts(NOTHING._replace(**merged), source, now)
 
 
@@ -286,7 +353,7 @@ def stored(conn: psycopg.Connection, schema: str = "analytics") -> Rollups:
             continue
         width = key.count(",") + 1
         query = sql.SQL(f"select {key}, {rest} from {{}}").format(sql.Identifier(schema, table))
-        shape = Statistic._make if table == "experiment_statistics" else tuple
+        shape = SHAPES.get(table, tuple)
         tables.append({row[:width]: shape(row[width:]) for row in conn.execute(query)})
     for table, key in REWRITTEN.items():
         query = sql.SQL("select * from {}").format(sql.Identifier(schema, table))
@@ -336,12 +403,16 @@ def alike(one: Any, other: Any, **tolerance: float) -> bool:
 def image(
     conn: psycopg.Connection, schema: str = "analytics", *, where: str = "true", but: str = ""
 ) -> dict[str, list[str]]:
-    """The rows of every rollup table as PostgreSQL prints them, without the column `but`."""
+    """The rows of every rollup table as PostgreSQL prints them, without the column `but`.
+
+    In `where`, the day of a period is its last one.
+    """
     found = {}
     for table in (*ROLLUPS, *REWRITTEN, "experiment_catalog"):
         columns = ", ".join(name for name in _columns(conn, schema, table) if name != but)
         if columns and (where == "true" or table in ROLLUPS):
-            query = f'select row({columns})::text from "{schema}".{table} where {where} order by 1'
+            its = where.replace("day", "period_end") if table == "retention_rollups" else where
+            query = f'select row({columns})::text from "{schema}".{table} where {its} order by 1'
             found[table] = [text for (text,) in conn.execute(query)]
     return found
 

@@ -5,13 +5,25 @@ from datetime import datetime, timedelta
 import oracle
 import pytest
 from source_shapes import nullable, with_time_zones
-from tables import NOW, Rollups, after_run, differences, event, expected, image, of_job, stored
+from tables import (
+    NOW,
+    ROLLUPS,
+    Rollups,
+    after_run,
+    differences,
+    event,
+    expected,
+    image,
+    of_job,
+    stored,
+)
 
 from dbt_project.source import TABLES
 
 DAY, HOUR, MS = timedelta(days=1), timedelta(hours=1), timedelta(milliseconds=1)
 AS_OF_NOW = ("--vars", f"{{as_of: '{NOW}'}}")
 JOURNEY = ("app_opened", "workout_started", "exercise_logged", "session_submitted")
+SOURCES = ("ad", None, "", 1.5, True, {"b": [1, None], "a": "é"}, "(none)")
 
 
 def at(days_ago, hour=12):
@@ -31,7 +43,10 @@ def lively(source):
             for step, name in enumerate(JOURNEY[: 1 + (ago + nth) % 4]):
                 moment = at(ago, 9 + step)
                 late = moment + timedelta(seconds=ago + nth)
-                source.event(moment, name, user, received=late, mapping={"x": variant})
+                properties = {"from": {"source": SOURCES[(ago + step) % len(SOURCES)]}}
+                source.event(moment, name, user, received=late, mapping={"x": variant},
+                             platform=("ios", "web")[ago % 2], version=f"1.{nth}",
+                             properties=properties)  # fmt: skip
     return source
 
 
@@ -118,7 +133,7 @@ def follow(lively, run):
         model = after_run(model, lively.rows(), as_of, 14, logs)
         assert differences(stored(lively.conn), model) == []
         notes = [note for job in outcome.summary["jobs"] for note in job["notes"]]
-        assert len(notes) == 4 and all(words in note for note in notes)
+        assert len(notes) == len(ROLLUPS) and all(words in note for note in notes)
 
     return follow
 
@@ -136,7 +151,7 @@ def test_a_nightly_purge_keeps_what_was_final(lively, run, follow):
             lively.event(at(30), "app_opened", "late")
         follow(now, "The source keeps")
     log = lively.conn.execute("select count(kept_since) from analytics.rollup_runs").fetchone()
-    assert log == (3 * 3,)
+    assert log == (3 * 4,)
 
     # Where nothing was ever computed, a day before the first event is a day of zeros.
     lively.do("alter schema analytics rename to purged")
@@ -165,12 +180,12 @@ def test_an_older_run_never_replaces_a_newer_one(lively, run, cli, follow):
 
 def test_an_empty_source_zeroes_no_history(lively, run):
     run()
-    before = image(lively.conn)
+    until = f"day <= '{NOW.date()}'"
+    before = image(lively.conn, where=until)
     lively.do("truncate event_logs")
     outcome = run("--job", "daily", "--job", "funnel", as_of=NOW + DAY)
     assert outcome.summary["ok"]
-    after = image(lively.conn, where=f"day <= '{NOW.date()}'")
-    assert after == {table: before[table] for table in after}
+    assert image(lively.conn, where=until) == before
     tomorrow = stored(lively.conn).daily[NOW.date() + DAY, "dau", "overall"]
     assert tomorrow == (0, None, False)
 
@@ -301,9 +316,13 @@ def tables_of(conn):
 
 
 @pytest.mark.parametrize(
-    ("job", "tables"),
+    ("job", "tables", "dimensions"),
     [
-        ("daily", {"daily_metric_rollups", "rollup_runs"}),
+        (
+            "daily",
+            {"daily_metric_rollups", "daily_dimension_rollups", "rollup_runs"},
+            ["properties.from.source", "platform"],
+        ),
         (
             "experiment",
             {
@@ -315,15 +334,26 @@ def tables_of(conn):
                 "experiment_statistics",
                 "rollup_runs",
             },
+            [],
         ),
-        ("funnel", {"funnel_rollups", "funnel_steps", "rollup_runs"}),
+        (
+            "funnel",
+            {"funnel_rollups", "funnel_conversion_rollups", "funnel_steps", "rollup_runs"},
+            [],
+        ),
+        (
+            "retention",
+            {"retention_rollups", "active_user_rollups", "rollup_runs"},
+            ["properties.from.source"],
+        ),
     ],
 )
-def test_dbt_builds_each_job_by_itself(lively, cli, job, tables):
-    outcome = cli("dbt", "--", "build", "--select", job, *AS_OF_NOW)
+def test_dbt_builds_each_job_by_itself(lively, cli, job, tables, dimensions):
+    given = f"{{as_of: '{NOW}', dimensions: {dimensions}}}"
+    outcome = cli("dbt", "--", "build", "--select", job, "--vars", given)
     assert outcome.exit_code == 0, outcome.stdout
     assert tables_of(lively.conn) == tables
-    wanted = of_job(expected(lively.rows(), NOW, 14), job)
+    wanted = of_job(expected(lively.rows(), NOW, 14, dimensions=dimensions), job)
     assert differences(stored(lively.conn), wanted) == []
     query = "select job_name, status, rows_written, as_of, holder from analytics.rollup_runs"
     log = lively.conn.execute(query).fetchall()

@@ -9,9 +9,26 @@ from random import Random, randrange
 from types import SimpleNamespace
 
 import pytest
+from oracle import window_dates
 from psycopg import sql
 from readouts_oracle import Arm, Metric, Statistic, Variant, compare, holm, split, status_of
-from tables import METRICS, NOTHING, NOW, ROLLUPS, App, connect, metrics, stored, with_readouts
+from tables import (
+    DIMENSIONS,
+    METRICS,
+    NOTHING,
+    NOW,
+    ROLLUPS,
+    SEED,
+    App,
+    connect,
+    differences,
+    event,
+    funnels,
+    metrics,
+    stored,
+    with_readouts,
+)
+from users_oracle import conversions
 
 from dbt_project import ROOT, runner
 from dbt_project.database import dbt_environment
@@ -19,11 +36,27 @@ from dbt_project.source import TABLES, copy_rows, create_source_tables
 
 DAY, TODAY = timedelta(days=1), NOW.date()
 CLOSE = {"rel": 1e-9, "abs": 1e-12}
+CHANCE = 7 if "CI" in os.environ else randrange(2**32)
 # Beside the project's own metrics, one of each kind that it does not have.
 LINES = """\
 clicked,any,click,,0,24,,increase,goal
 clicks_per_action,ratio,click,click|view,0,24,,increase,goal
 errors,count,error,,0,24,,decrease,guardrail
+"""
+# Funnels that return to a step, whose steps share events, of one step, and of any length.
+FUNNELS = """\
+six,10,first,a,30
+six,20,then,b|c,30
+six,30,again,a,30
+six,40,there,c,30
+six,50,and,d,30
+six,60,back,a|d,30
+one,1,only,b,0.5
+page,1,viewed,view,0.25
+page,2,seen,view|click,0.25
+page,3,clicked,click,0.25
+long,2,end,d|c,4296
+long,1,start,a|b,4296
 """
 
 
@@ -154,6 +187,11 @@ def project(lasting_database, tmp_path_factory):
     seed = folder / METRICS.relative_to(ROOT)
     with seed.open("a") as file:
         file.write(LINES)
+    steps = folder / SEED.relative_to(ROOT)
+    with steps.open("a") as file:
+        for line in FUNNELS.splitlines():
+            *step, names, hours = line.split(",")
+            file.writelines(f"{','.join(step)},{name},{hours}\n" for name in names.split("|"))
     place = ("--project-dir", f"{folder}", "--target-path", f"{folder}/target", *runner.QUIET)
     with connect(lasting_database()) as conn:
 
@@ -168,8 +206,22 @@ def project(lasting_database, tmp_path_factory):
         source = App(conn)
         source.experiment("homepage_actions", ("control", "experiment"))
         source.do(HOMEPAGE)
-        found = build("experiment")
-        yield SimpleNamespace(source=source, build=build, metrics=metrics(seed), homepage=found)
+        rng = Random(CHANCE)
+        source.events(*(wandering(rng, f"{nth % 60}") for nth in range(2_000)))
+        wanted = conversions(source.rows(), NOW, window_dates(NOW, 14), funnels(steps), DIMENSIONS)
+        found = build("experiment", "funnel_steps", "funnel_conversion_rollups")
+        yield SimpleNamespace(
+            source=source, build=build, metrics=metrics(seed), homepage=found, conversions=wanted
+        )
+
+
+def wandering(rng, user):
+    """An event of a user in any funnel, at a moment that other events have, or nearly."""
+    nudge = timedelta(milliseconds=rng.choice((0, 0, 0, 1, -1)))
+    at = NOW.replace(hour=0, minute=0) - rng.randrange(-3, 36) * DAY / 4 + nudge
+    mapping = rng.choice((None, {"x": "A"}, {"x": "B", "y": "A"}, ["A"], 1))
+    values = {"platform": rng.choice(("ios", "web", "")), "version": f"{rng.expovariate(0.1):.0f}"}
+    return event(at, rng.choice("abcd"), user, mapping=mapping, **values)
 
 
 def test_a_real_experiment_gives_its_published_numbers(project):
@@ -183,14 +235,24 @@ def test_a_real_experiment_gives_its_published_numbers(project):
     assert (health["srm"], health["users"], health["is_complete"]) == ("mismatch", 6328, True)
 
 
+def test_any_funnels_give_the_oracles_conversions(project):
+    found, wanted = (
+        NOTHING._replace(conversions=rows)
+        for rows in (project.homepage.conversions, project.conversions)
+    )
+    off = differences(found, wanted)
+    assert not off, f"{CHANCE=}: {off[:20]}"
+    reached = {key[1:3] for key, row in found.conversions.items() if row.users_count}
+    assert {("six", "back"), ("one", "only"), ("page", "clicked"), ("long", "end")} <= reached
+
+
 # A number's size and spread, per user: none, all the same, usual, and large with little spread.
 SHAPES = ((0, 0), (3, 0), (0.4, 0.9), (2.5, 3), (1e6, 0.29), (1e6, 1e-3))
 SHARES = ((0, 0), (1, 0), (0.5, 0), (0.3, 0), (0.01, 0))
 
 
 def test_any_statistics_give_the_oracles_read_outs(project):
-    seed = 7 if "CI" in os.environ else randrange(2**32)
-    rng, source, lines = Random(seed), project.source, project.metrics
+    rng, source, lines = Random(CHANCE), project.source, project.metrics
     source.do(f"truncate analytics.experiment_statistics, {', '.join(TABLES)}")
     rows = {}
     for nth in range(60):
@@ -215,7 +277,7 @@ def test_any_statistics_give_the_oracles_read_outs(project):
             for name, value in row.items()
             if not near(is_rows[key][name], value, may_be[key][name], slack(row, name))
         ]
-    assert not off, f"{seed=}: {off}"
+    assert not off, f"{CHANCE=}: {off}"
 
 
 def nudged_row(up, row):

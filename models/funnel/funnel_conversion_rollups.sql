@@ -154,23 +154,23 @@ reached_2 as (
 
 {%- for step in range(3, steps + 1) %}
 
-reached_{{ step }} as (
+    reached_{{ step }} as (
 
-    select
-        entrant_id,
-        step,
-        occurred_at,
-        case
-            when step = {{ step }}
-                then max(latest_entry) filter (where step = {{ step - 1 }}) over journey
-            else latest_entry
-        end as latest_entry
-    from reached_{{ step - 1 }}
-    window journey as (
-        partition by entrant_id order by occurred_at, step rows unbounded preceding
-    )
+        select
+            entrant_id,
+            step,
+            occurred_at,
+            case
+                when step = {{ step }}
+                    then max(latest_entry) filter (where step = {{ step - 1 }}) over journey
+                else latest_entry
+            end as latest_entry
+        from reached_{{ step - 1 }}
+        window journey as (
+            partition by entrant_id order by occurred_at, step rows unbounded preceding
+        )
 
-),
+    ),
 {%- endfor %}
 
 first_times as (

@@ -71,7 +71,10 @@ class Hostile:
         mapping = self.json() if self.random.random() < 0.5 else {"x": self.random.choice("AB")}
         if self.random.random() < 0.1:
             mapping = None
-        return event(self.moment(*FAR, None), name, user, received=self.moment(), mapping=mapping)
+        values = [self.random.choice((*self.ids, self.text(300), None)) for _ in range(2)]
+        at, received = self.moment(*FAR, None), self.moment()
+        return event(at, name, user, received=received, mapping=mapping,
+                     platform=values[0], version=values[1])  # fmt: skip
 
     def fill(self, source: App, events: int) -> None:
         """Write rows into tables whose columns may be null and have no keys."""
