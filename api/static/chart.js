@@ -42,16 +42,18 @@ function mount(host, make) {
 
 /**
  * @typedef {{label: string, values: (number|null)[], final: boolean[], color: string,
- *   reasons?: (string|null)[]}} Series values by day; `color` names a CSS variable
+ *   reasons?: (string|null)[], before?: (number|null)[]}} Series values by day; `color` names a CSS
+ *   variable; `before` is drawn as a thin line
  * @param {HTMLElement} host
  * @param {{days: string[], series: Series[], format: Function, tick?: Function,
  *   area?: boolean, zero?: boolean}} options
  */
 export function lineChart(host, { days, series, format, tick = format, area = false, zero = true }) {
-  const columns = series.flatMap(({ values, final }) => [
+  const columns = series.flatMap(({ values, final, before }) => [
     values.map((v, i) => (final[i] ? v : null)),
     // The dashes begin at the last final value, so that the line does not break.
     values.map((v, i) => (!final[i] || final[i + 1] === false || final[i - 1] === false ? v : null)),
+    ...(before ? [before] : []),
   ]);
   const lines = () => series.flatMap((one) => {
     const stroke = css(one.color);
@@ -71,15 +73,16 @@ export function lineChart(host, { days, series, format, tick = format, area = fa
           filter: dots((i) => !one.final[i] && one.values[i] !== null),
         },
       },
+      ...(one.before ? [{ label: "before", stroke: css("--control"), width: 1, points: { show: false } }] : []),
     ];
   });
   mount(host, (width, height) => plot(host, {
     width, height, days, columns, lines: lines(), tick,
     range: (u, low, high) => span(low, high, zero),
-    rows: (i) => series.map((one) => ({
+    rows: (i) => series.flatMap((one) => [{
       color: one.color, label: series.length > 1 ? one.label : "", final: one.final[i],
       text: format(one.values[i]), note: one.final[i] ? null : one.reasons?.[i],
-    })),
+    }, ...(one.before ? [{ color: "--control", label: "weekday before", text: format(one.before[i]) }] : [])]),
   }));
 }
 

@@ -60,4 +60,14 @@ export function first(list, most, chosen) {
 /** A long list without its middle. */
 export const ends = (list, most) => (list.length > most ? [...list.slice(0, most - 1), list[list.length - 1]] : list);
 
+/** How far back a range is compared: whole weeks, so that each day meets the same weekday. */
+export const weeksBack = (days) => Math.ceil(days / 7) * 7;
+export const ratio = (part, whole) => (whole ? part / whole : null);
+
+export function groupBy(items, by) {
+  const groups = new Map();
+  for (const item of items) groups.has(by(item)) ? groups.get(by(item)).push(item) : groups.set(by(item), [item]);
+  return groups;
+}
+
 export const unique = (values) => [...new Set(values)];
