@@ -21,6 +21,8 @@ LOGGED_PARAMETERS = (
     "to",
     "experiment_id",
     "funnel_name",
+    "dimension",
+    "complete",
     "format",
     "limit",
 )

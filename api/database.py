@@ -132,7 +132,7 @@ class Database:
     def _has_made(self, job: str, missing: Sequence[str]) -> bool:
         """Return whether a run that makes the tables succeeded.
 
-        For read-outs that is one after a table of theirs was filled: older versions made none.
+        For tables that older versions did not make it is one after a table beside them was filled.
         """
         evidence = [SUCCEEDED]
         if job not in NAMES:

@@ -1,12 +1,27 @@
 """The endpoints below /v1."""
 
+from typing import Any
+
 from flask import Blueprint, Response, current_app, request
 
 from api import parameters, responses
 from api.auth import token_required
-from api.responses import DAILY, EXPERIMENTS, FUNNELS, READOUTS, SUMMARY, Endpoint
+from api.responses import (
+    ACTIVE,
+    CONVERSIONS,
+    DAILY,
+    DIMENSIONS,
+    EXPERIMENTS,
+    FUNNELS,
+    OLD,
+    READOUTS,
+    RETENTION,
+    SUMMARY,
+    Endpoint,
+)
 from dbt_project.window import Window, iso
 
+WINDOWED = ("window_days", "from", "to", "format", "complete")
 blueprint = Blueprint("v1", __name__, url_prefix="/v1")
 
 
@@ -40,11 +55,36 @@ def funnels() -> Response:
     return _windowed(FUNNELS, "funnel_name")
 
 
+@blueprint.get("/metrics/conversions")
+@token_required
+def conversions() -> Response:
+    return _windowed(CONVERSIONS, "dimension", "funnel_name")
+
+
+@blueprint.get("/metrics/retention")
+@token_required
+def retention() -> Response:
+    return _windowed(RETENTION, "dimension")
+
+
+@blueprint.get("/metrics/active")
+@token_required
+def active() -> Response:
+    return _windowed(ACTIVE, "dimension")
+
+
+@blueprint.get("/metrics/dimensions")
+@token_required
+def dimensions() -> Response:
+    return _windowed(DIMENSIONS, "dimension")
+
+
 @blueprint.get("/metrics/summary")
 def summary() -> Response:
     now = current_app.extensions["now"]()
     days = parameters.window_days(request.args)
-    values = {**parameters.values(Window(now, days), {}), "window_days": days}
+    chosen = {"complete": parameters.complete(request.args), "window_days": days}
+    values = parameters.values(Window(now, days), chosen)
     return responses.respond(SUMMARY, {"generated_at": iso(now)}, values, with_no_data=False)
 
 
@@ -56,15 +96,22 @@ def runs() -> Response:
     statement = current_app.extensions["queries"]["runs"]
     (rows,) = current_app.extensions["database"].rows_if_there([statement], values)
     head = {"generated_at": iso(current_app.extensions["now"]())}
-    response = responses.with_items(head, "runs", (item for (item,) in rows))
+    response = responses.with_items(head, {"runs": (item for (item,) in rows)})
     response.headers["Cache-Control"] = "no-store"
     return response
 
 
 def _windowed(endpoint: Endpoint, *filters: str) -> Response:
+    if endpoint not in OLD:
+        parameters.check_names(request.args, *WINDOWED, *filters)
     now = current_app.extensions["now"]()
     window = parameters.window(request.args, now)
-    chosen = {name: parameters.text(request.args, name) for name in filters}
+    chosen: dict[str, Any] = {
+        # A value of a dimension may begin or end with white space.
+        name: parameters.text(request.args, name, trimmed=name != "dimension")
+        for name in filters
+    }
+    chosen["complete"] = parameters.complete(request.args)
     head = {
         "generated_at": iso(now),
         "window_start": iso(window.start),

@@ -51,22 +51,24 @@ def window(args: Args, now: datetime) -> Window:
     return Window(datetime(last.year, last.month, last.day, tzinfo=UTC), days)
 
 
-def text(args: Args, name: str) -> str | None:
-    """Return the text without surrounding white space, or None, which means all, if blank."""
-    value = _single(args, name)
-    if value is not None and "\0" in value:
+def text(args: Args, name: str, *, trimmed: bool = True) -> str | None:
+    """Return the text, or None, which means all, if blank. Trimmed is without white space around."""
+    value = _single(args, name) or ""
+    if "\0" in value:
         raise InvalidRequest(f"{name} must not contain a NUL character.")
-    return (value or "").strip() or None
+    stripped = value.strip()
+    return (stripped if trimmed else value) if stripped else None
 
 
 def is_csv(args: Args) -> bool:
-    value = _single(args, "format")
-    if value not in (None, "json", "csv"):
-        raise InvalidRequest("format must be json or csv.")
-    return value == "csv"
+    return _one_of(args, "format", "json", "csv") == "csv"
 
 
-def values(window: Window, filters: Mapping[str, str | None]) -> dict[str, Any]:
+def complete(args: Args) -> bool:
+    return _one_of(args, "complete", "true", "false") == "true"
+
+
+def values(window: Window, filters: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values to bind in the statements of `sql/`."""
     return {"start": window.start.date(), "end": window.end.date(), **filters}
 
@@ -79,6 +81,13 @@ def _whole(args: Args, name: str, default: int, most: int) -> int:
     if not re.fullmatch("[1-9][0-9]{0,3}", value) or int(value) > most:
         raise InvalidRequest(f"{name} must be a whole number from 1 to {most}.")
     return int(value)
+
+
+def _one_of(args: Args, name: str, *known: str) -> str | None:
+    value = _single(args, name)
+    if value not in (None, *known):
+        raise InvalidRequest(f"{name} must be {' or '.join(known)}.")
+    return value
 
 
 def _day(args: Args, name: str) -> date:

@@ -10,7 +10,7 @@ from dbt_project.window import JOBS, ROLLUPS
 FOLDER = Path(__file__).with_name("sql")
 
 # The tables of each job, its rollup first. The last rows by this column were written last.
-# The job experiment has made the read-outs only since a later version.
+# Some of a job's tables came with a later version, which one of another job may give away.
 TABLES: dict[str, dict[str, str | None]] = {
     "daily": {"daily_metric_rollups": "day"},
     "experiment": {"experiment_metric_rollups": "day", "experiment_catalog": "computed_at"},
@@ -20,10 +20,18 @@ TABLES: dict[str, dict[str, str | None]] = {
         "experiment_health": "computed_at",
         "experiment_statistics": None,
     },
+    "conversions": {"funnel_conversion_rollups": "day", "daily_dimension_rollups": None},
+    "dimensions": {"daily_dimension_rollups": "day", "funnel_conversion_rollups": None},
+    "retention": {"retention_rollups": "period_start", "active_user_rollups": "day"},
 }
 # The names of each job in the run log: ours, and those of the Node worker.
 NAMES = {job: [job, *sorted({f"{job}_rollup", f"{job}_rollups", ROLLUPS[job]})] for job in JOBS}
-MADE_BY = {**NAMES, "readouts": NAMES["experiment"]}
+MADE_BY = {
+    **NAMES,
+    "readouts": NAMES["experiment"],
+    "conversions": NAMES["funnel"],
+    "dimensions": NAMES["daily"],
+}
 
 
 def environment(schema: str) -> Environment:

@@ -17,12 +17,16 @@ SHAPE = "1"
 
 @dataclass(frozen=True)
 class Endpoint:
-    """What an endpoint reads: the key of its list, the jobs behind it, its statements."""
+    """What an endpoint reads: the key of its list, the jobs behind it, its statements.
+
+    Before that list come those of the keys in `also`, which say nothing of whether there is data.
+    """
 
     name: str
     key: str
     jobs: tuple[str, ...]
     statements: tuple[str, ...]
+    also: tuple[str, ...] = ()
 
 
 DAILY = Endpoint("daily", "days", ("daily",), ("daily",))
@@ -32,7 +36,14 @@ FUNNELS = Endpoint("funnels", "rows", ("funnel",), ("funnels",))
 SUMMARY = Endpoint(
     "summary", "metrics", ("daily", "experiment"), ("summary_daily", "summary_experiments")
 )
-ENDPOINTS = (DAILY, EXPERIMENTS, READOUTS, FUNNELS, SUMMARY)
+CONVERSIONS = Endpoint(
+    "conversions", "rows", ("funnel", "conversions"), ("conversions",), also=("steps",)
+)
+RETENTION = Endpoint("retention", "rows", ("retention",), ("retention",))
+ACTIVE = Endpoint("active", "rows", ("retention",), ("active",))
+DIMENSIONS = Endpoint("dimensions", "rows", ("dimensions",), ("dimensions",))
+OLD = (DAILY, EXPERIMENTS, FUNNELS, SUMMARY)
+ENDPOINTS = (*OLD, READOUTS, CONVERSIONS, RETENTION, ACTIVE, DIMENSIONS)
 
 
 def respond(
@@ -55,10 +66,12 @@ def respond(
     if as_csv:
         return _tagged(csv_export.respond(endpoint.name, values, endpoint.jobs), tag)
 
-    statements = [queries[statement] for statement in endpoint.statements]
-    found = database.rows_if_there([*states, *statements], values, endpoint.jobs)
-    about = found[: len(states)]
-    items = [row for rows in found[len(states) :] for row in rows]
+    names = [*(f"{endpoint.name}_{key}" for key in endpoint.also), *endpoint.statements]
+    statements = [*states, *(queries[name] for name in names)]
+    found = iter(database.rows_if_there(statements, values, endpoint.jobs))
+    about = [next(found) for _ in states]
+    lists = {key: [item for (item,) in next(found)] for key in endpoint.also}
+    items = [row for rows in found for row in rows]
     known = [rows[0][1] for rows in about if rows and rows[0][1]]
     head = {
         "generated_at": head["generated_at"],
@@ -68,15 +81,15 @@ def respond(
     }
     if with_no_data:
         head["no_data"] = not any(has_data for _, has_data in items)
-    response = with_items(head, endpoint.key, (item for item, _ in items))
+    response = with_items(head, {**lists, endpoint.key: [item for item, _ in items]})
     return _tagged(response, _tag(about, asked))
 
 
-def with_items(head: Mapping[str, Any], key: str, items: Iterable[str]) -> Response:
-    """Return `head` as JSON, followed by a list of items that are JSON already."""
+def with_items(head: Mapping[str, Any], lists: Mapping[str, Iterable[str]]) -> Response:
+    """Return `head` as JSON, followed by lists of items that are JSON already."""
     text = json.dumps(head, separators=(",", ":"))
-    body = f'{text[:-1]},"{key}":[{",".join(items)}]}}'
-    return Response(body, mimetype="application/json")
+    body = "".join(f',"{key}":[{",".join(items)}]' for key, items in lists.items())
+    return Response(f"{text[:-1]}{body}}}", mimetype="application/json")
 
 
 def _tag(about: Sequence[list[Row]], asked: tuple[Any, ...]) -> str | None:

@@ -42,7 +42,8 @@ def main(samples: int, requests: int, connections: int) -> None:
 
 def _row(endpoint, days, samples, database, statements) -> tuple[str, ...]:
     window = Window(datetime.now(UTC), days or 1)
-    filters = {"experiment_id": None, "funnel_name": None, "window_days": days}
+    filters = dict.fromkeys(("experiment_id", "funnel_name", "dimension"))
+    filters |= {"complete": False, "window_days": days}
     values = parameters.values(window, filters)
     names = [*(f"job_{job}" for job in endpoint.jobs), *endpoint.statements]
     path = _path(endpoint, days)

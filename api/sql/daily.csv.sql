@@ -8,6 +8,5 @@ select
     {{ js_time("computed_at") }} as computed_at
 from {{ analytics }}.daily_metric_rollups
 where
-    day >= %(start)s
-    and day < %(end)s
+    {{ windowed() }}
 order by day, metric_name collate "C", dimension_key collate "C"

@@ -8,8 +8,7 @@ with rollups as (
         is_final
     from {{ analytics }}.daily_metric_rollups
     where
-        day >= %(start)s
-        and day < %(end)s
+        {{ windowed() }}
         and (dimension_key = 'overall' or metric_name = 'event_volume_by_name')
 
 ),

@@ -9,8 +9,7 @@ select
     {{ js_time("computed_at") }} as computed_at
 from {{ analytics }}.experiment_metric_rollups as rollups
 where
-    day >= %(start)s
-    and day < %(end)s
+    {{ windowed() }}
     and (cast(%(experiment_id)s as text) is null or experiment_id = %(experiment_id)s)
 order by
     day,

@@ -10,8 +10,7 @@ with rollups as (
         is_final
     from {{ analytics }}.experiment_metric_rollups
     where
-        day >= %(start)s
-        and day < %(end)s
+        {{ windowed() }}
         and (cast(%(experiment_id)s as text) is null or experiment_id = %(experiment_id)s)
 
 ),

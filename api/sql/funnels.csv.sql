@@ -11,8 +11,7 @@ select
     {{ js_time("computed_at") }} as computed_at
 from {{ analytics }}.funnel_rollups as rollups
 where
-    day >= %(start)s
-    and day < %(end)s
+    {{ windowed() }}
     and (cast(%(funnel_name)s as text) is null or funnel_name = %(funnel_name)s)
 order by
     day,

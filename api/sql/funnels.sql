@@ -21,29 +21,14 @@ rollups as (
             steps.funnel_name = rollups.funnel_name
             and steps.step_name = rollups.step_name
     where
-        rollups.day >= %(start)s
-        and rollups.day < %(end)s
+        {{ windowed() }}
         and (cast(%(funnel_name)s as text) is null or rollups.funnel_name = %(funnel_name)s)
 
 ),
 
--- A variant has no row at a step that none of its users took.
 compared as (
 
-    select
-        *,
-        case
-            when lag(step) over journey = step - 1
-                then cast(users_count as double precision)
-                    / nullif(lag(users_count) over journey, 0)
-        end as conversion_from_previous,
-        case
-            when first_value(step) over journey = 1
-                then cast(users_count as double precision)
-                    / nullif(first_value(users_count) over journey, 0)
-        end as conversion_from_first
-    from rollups
-    window journey as (partition by day, funnel_name, dimension_key order by step)
+    {{ compared("rollups") }}
 
 )
 

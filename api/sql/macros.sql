@@ -55,3 +55,43 @@
         else {{ x }}
     end
 {%- endmacro %}
+
+{# The rows that a request with a window asks for. #}
+{% macro windowed(day="day") -%}
+    {{ day }} >= %(start)s
+    and {{ day }} < %(end)s
+    and (is_final or not %(complete)s)
+{%- endmacro %}
+
+{# The rows with the key or of the dimension that a request asks for. Only keys of variants have a
+   colon. #}
+{% macro of_dimension() -%}
+    (
+        cast(%(dimension)s as text) is null
+        or %(dimension)s in (
+            dimension_key,
+            nullif(substring(dimension_key from '^([^=:]+)=[^:]*$'), 'overall')
+        )
+    )
+{%- endmacro %}
+
+{% macro share(x, whole) -%}
+    cast({{ x }} as double precision) / nullif({{ whole }}, 0)
+{%- endmacro %}
+
+{# Rows of a funnel's table, compared with the steps before. One may be missing: a variant has no row
+   at a step that none of its users took. #}
+{% macro compared(rollups) -%}
+    select
+        *,
+        case
+            when lag(step) over journey = step - 1
+                then {{ share("users_count", "lag(users_count) over journey") }}
+        end as conversion_from_previous,
+        case
+            when first_value(step) over journey = 1
+                then {{ share("users_count", "first_value(users_count) over journey") }}
+        end as conversion_from_first
+    from {{ rollups }}
+    window journey as (partition by day, funnel_name, dimension_key order by step)
+{%- endmacro %}

@@ -4,11 +4,12 @@ with rollups as (
         day,
         metric_name,
         value,
-        is_final
+        is_final,
+        -- Horizons differ, and so do the latest final days.
+        day = max(day) over (partition by case when %(complete)s then metric_name end) as is_latest
     from {{ analytics }}.daily_metric_rollups
     where
-        day >= %(start)s
-        and day < %(end)s
+        {{ windowed() }}
         and dimension_key = 'overall'
 
 ),
@@ -16,7 +17,7 @@ with rollups as (
 latest as (
 
     select * from rollups
-    where day = (select max(day) from rollups)
+    where is_latest
 
 ),
 

@@ -1,26 +1,24 @@
-with latest as (
+with rollups as (
 
     select
-        rollups.experiment_id,
-        max(rollups.day) as day
+        rollups.*,
+        rollups.day = max(rollups.day) over (
+            partition by
+                rollups.experiment_id,
+                case when %(complete)s then rollups.metric_name end
+        ) as is_latest
     from {{ analytics }}.experiment_metric_rollups as rollups
     inner join {{ analytics }}.experiment_catalog as catalog
         on catalog.experiment_id = rollups.experiment_id
     where
-        rollups.day >= %(start)s
-        and rollups.day < %(end)s
-    group by 1
+        {{ windowed() }}
 
 )
 
 select
     cast(row_to_json(item) as text) as item,
     true as has_data
-from {{ analytics }}.experiment_metric_rollups as rollups
-inner join latest
-    on
-        latest.experiment_id = rollups.experiment_id
-        and latest.day = rollups.day
+from rollups
 cross join lateral (
     select
         rollups.experiment_id,
@@ -35,5 +33,7 @@ cross join lateral (
         row_to_json(about) as dimensions,
         rollups.is_final
 ) as item
-where rollups.metric_name = 'logging_rate_24h_by_variant'
+where
+    rollups.is_latest
+    and rollups.metric_name = 'logging_rate_24h_by_variant'
 order by rollups.experiment_id collate "C", rollups.variant_id collate "C"

@@ -16,7 +16,7 @@ from api.settings import Settings
 
 API = json.loads(FILE.read_text())
 UNDESCRIBED = {"/openapi.json", "/docs", "/", "/static/<path:name>"}
-EXAMPLES = {"experiment_id": "exp_1", "funnel_name": "core_journey"}
+EXAMPLES = {"experiment_id": "exp_1", "funnel_name": "core_journey", "dimension": "platform"}
 
 
 def resolve(node):
