@@ -70,4 +70,18 @@ export function groupBy(items, by) {
   return groups;
 }
 
+/**
+ * Cohorts as one: of each number of periods, those whose cell is final and whose size is known.
+ * @param {{cells: Map<number, Object>}[]} cohorts
+ */
+export function pooled(cohorts, most) {
+  const cells = new Map();
+  for (let n = 0; n <= most; n++) {
+    const known = cohorts.map((one) => one.cells.get(n)).filter((cell) => cell && cell.is_final !== false && cell.cohort_size > 0);
+    const [users, size] = ["users_count", "cohort_size"].map((key) => sum(known.map((cell) => cell[key])));
+    if (known.length) cells.set(n, { users_count: users, cohort_size: size, retention: users / size, cohorts: known.length });
+  }
+  return { cells };
+}
+
 export const unique = (values) => [...new Set(values)];

@@ -36,8 +36,14 @@ export async function keys(state, options) {
   return bySize(size);
 }
 
+/** Keys in the order of the filter's list, so that a value has the same colour everywhere. */
+export function inOrder(some, known) {
+  const place = new Map(known.map((key, i) => [key, i]));
+  return bySize(new Map([...some].map((key) => [key, -(place.get(key) ?? known.length)])));
+}
+
 /** Largest first; what has no value and the rest come last. */
-export function bySize(size) {
+function bySize(size) {
   const late = (key) => isRest(key) * 2 + isMissing(key);
   return [...size.keys()].sort((a, b) => late(a) - late(b) || size.get(b) - size.get(a) || (a < b ? -1 : 1));
 }

@@ -1,7 +1,7 @@
 /** The daily metrics and the active users of a week and a month, each compared with the same weekdays before. */
 
 import * as api from "../api.js";
-import { label, matches, parse } from "../dimension.js";
+import { isRest, label, matches, parse } from "../dimension.js";
 import { el } from "../dom.js";
 import { addDays, days as writeDays, percent, plural, seconds, tick, words } from "../format.js";
 import { MOST, groupBy, isFinal, mean, median, ratio, sum, unique, weeksBack, weighted } from "../numbers.js";
@@ -104,13 +104,12 @@ function byValue(rows, wanted, metricOf, data) {
   return new Map([...metrics].map(([metric, some]) => {
     const final = new Map(some.map((row) => [row.day, row.is_final !== false]));
     const of = groupBy(some, (row) => row.dimension_key);
-    const size = new Map([...chosen].map((key) => [key, sum((of.get(key) ?? []).map((row) => row.dimensions?.cohort_size ?? row.value ?? row.users_count))]));
-    return [metric, filter.bySize(size).map((key) => {
+    return [metric, filter.inOrder(chosen, data.keys).map((key) => {
       const points = new Map([...final].map(([day, done]) => [day, { value: metric === "logging_rate_24h" ? null : 0, final: done }]));
       for (const row of of.get(key) ?? []) {
         points.set(row.day, { value: row.value ?? row.users_count, size: row.dimensions?.cohort_size, final: row.is_final !== false });
       }
-      return { label: label(key), points };
+      return { label: label(key), rest: isRest(key), points };
     })];
   }));
 }
