@@ -56,7 +56,7 @@ export function figure({ key, summary, draw, head = [], size = "", ...options })
  * A card with lines by day. @param {{days: string[], reasons: (string|null)[],
  *   lines: {label: string, color: string, value: (day: string) => number|null}[]}} options the first lines are drawn
  */
-export function dayLines({ days, lines, reasons, skip = 0, write, tick, zero, note, file, which, one = "line", ...options }) {
+export function dayLines({ days, lines, reasons, skip = 0, write, tick, zero, duration, note, file, which, one = "line", ...options }) {
   const final = reasons.map((text) => !text);
   const drawn = lines.slice(skip, skip + MOST.lines);
   const series = drawn.map((line) => ({ final, ...line, values: days.map(line.value), reasons }));
@@ -69,7 +69,7 @@ export function dayLines({ days, lines, reasons, skip = 0, write, tick, zero, no
     rows: () => days.map((day, i) => [day, ...lines.map((line) => line.value(day)), reasons[i] ?? "final"]).reverse(),
     note: [note, partly(drawn.length, lines.length, one, which), pending(reasons, "Dashed")],
     summary: `${plural(drawn.length, "line")} over ${days.length} days.`,
-    draw: (host) => lineChart(host, { days, series, format: write, tick, zero }),
+    draw: (host) => lineChart(host, { days, series, format: write, tick, zero, duration }),
   });
 }
 

@@ -56,10 +56,10 @@ export function draw(data, state, { funnel, test, steps: seed }) {
     }),
     steps.length < 2 ? message("One step only", "A funnel converts from its second step on.") : reached.length > 0 && [
       dayLines({ ...about, file: `${funnel}_in_order`, days, reasons, lines: lines(share), write: percent, tick,
-        note: `${entered}: the share that came so far in order, within ${hours(window)}.` }),
+        note: `${entered}: the share who came this far in order, within ${hours(window)}.` }),
       dayLines({ ...about, title: several ? `Time to “${cut(words(last), 60)}”, day by day` : "Time from the first step, day by day",
-        file: `${funnel}_time`, days, reasons, lines: lines(time), write: seconds,
-        note: `${entered}: the median time of those who came so far.` }),
+        file: `${funnel}_time`, days, reasons, lines: lines(time), write: seconds, duration: true,
+        note: `${entered}: the median time of those who came this far.` }),
     ],
   ] };
 }
