@@ -67,7 +67,7 @@ def test_experiment_without_a_readout_says_what_to_do(visit, serve, copy, change
 def test_view_without_rows_says_what_to_run(visit, serve, copy):
     copy.execute("truncate analytics.retention_rollups, analytics.active_user_rollups,"
                  " analytics.funnel_conversion_rollups, analytics.daily_dimension_rollups")
-    page = visit(serve(copy.info.dsn))
+    page = visit(serve(copy.info.dsn), expected="503")
     days = "--from 2026-11-01 --to 2026-11-07"
     for link, said in {
         "overview?window=30": "--job retention --window-days 30",
@@ -100,7 +100,7 @@ def test_step_or_metric_that_no_event_matches_says_so(visit, serve, copy):
     copy.execute("delete from analytics.daily_metric_rollups"
                  " where dimension_key = 'session_submitted'")  # fmt: skip
     page = visit(serve(copy.info.dsn), viewport=PHONE)
-    said = page.page.locator("section", has_text="which this metric counts").all_inner_texts()
+    said = page.page.locator("section.figure", has_text="which this metric counts").all_inner_texts()
     assert [text.split("\n")[0] for text in said] == ["Sessions submitted", "24-hour logging rate"]
     assert "None of your 11 event names is session_submitted" in said[0]
     for link in ("#/funnel", "#/funnel?mode=same-day"):
@@ -150,7 +150,7 @@ def test_notice_of_a_failed_run_says_whose_numbers_are_shown(visit, serve, copy)
     page = visit(address, "#/ingestion")
     failed = page.page.locator(".notice.bad").all_inner_texts()
     assert [text.split(" failed on 25 Nov 2026")[0] for text in failed] == [
-        "The last run of the daily and funnel jobs",
+        "The last run of the daily, funnel, and retention jobs",
         "The last run of the experiment job",
     ]
     assert "the numbers are those of this run" in failed[0]
