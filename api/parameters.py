@@ -52,7 +52,7 @@ def window(args: Args, now: datetime) -> Window:
 
 
 def text(args: Args, name: str, *, trimmed: bool = True) -> str | None:
-    """Return the text, or None, which means all, if blank. Trimmed is without white space around."""
+    """Return the text, `trimmed` of white space around it, or None, which means all, if blank."""
     value = _single(args, name) or ""
     if "\0" in value:
         raise InvalidRequest(f"{name} must not contain a NUL character.")

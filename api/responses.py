@@ -19,7 +19,7 @@ SHAPE = "1"
 class Endpoint:
     """What an endpoint reads: the key of its list, the jobs behind it, its statements.
 
-    Before that list come those of the keys in `also`, which say nothing of whether there is data.
+    The first statements fill the lists of the keys in `also`, which come first and are no data.
     """
 
     name: str
@@ -37,7 +37,11 @@ SUMMARY = Endpoint(
     "summary", "metrics", ("daily", "experiment"), ("summary_daily", "summary_experiments")
 )
 CONVERSIONS = Endpoint(
-    "conversions", "rows", ("funnel", "conversions"), ("conversions",), also=("steps",)
+    "conversions",
+    "rows",
+    ("funnel", "conversions"),
+    ("conversions_steps", "conversions"),
+    also=("steps",),
 )
 RETENTION = Endpoint("retention", "rows", ("retention",), ("retention",))
 ACTIVE = Endpoint("active", "rows", ("retention",), ("active",))
@@ -66,9 +70,8 @@ def respond(
     if as_csv:
         return _tagged(csv_export.respond(endpoint.name, values, endpoint.jobs), tag)
 
-    names = [*(f"{endpoint.name}_{key}" for key in endpoint.also), *endpoint.statements]
-    statements = [*states, *(queries[name] for name in names)]
-    found = iter(database.rows_if_there(statements, values, endpoint.jobs))
+    statements = [queries[statement] for statement in endpoint.statements]
+    found = iter(database.rows_if_there([*states, *statements], values, endpoint.jobs))
     about = [next(found) for _ in states]
     lists = {key: [item for (item,) in next(found)] for key in endpoint.also}
     items = [row for rows in found for row in rows]

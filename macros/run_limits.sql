@@ -9,7 +9,7 @@
 
     `meta` says of the rollup: `shows_events`, whether a row shows that the source had events;
     `looks_back`, of how many days before the window a row needs the events; and as `days` the
-    columns of a row's first day, its last, and the first whose events it needs.
+    first day of a row, its last, and the one since which it needs the events.
 
     An older run is one as of an earlier time than a run whose rows are in place.
 -#}
@@ -17,7 +17,7 @@
     event_logs, rollup, run_log, job, meta, as_of, valid_from, valid_until,
     first_day, last_day
 ) -%}
-    {%- set days = row_days(meta) %}
+    {%- set first, last, since = row_day(meta, 'first'), row_day(meta, 'last'), row_day(meta, 'since') %}
     with source as (
 
         select cast(min(occurred_at) as timestamptz) as begins
@@ -64,7 +64,7 @@
                 select 1
                 from {{ rollup }}
                 where
-                    {{ days.since }} < coalesce(cast(kept_since as date), 'infinity')
+                    {{ since }} < coalesce(cast(kept_since as date), 'infinity')
                     and {{ meta.shows_events }}
             ) as is_purged
         from known
@@ -90,16 +90,16 @@
 
         select
             count(*) as row_count,
-            count(distinct {{ days.first }}) as day_count,
-            min({{ days.first }}) as first_day,
-            max({{ days.last }}) as last_day
+            count(distinct {{ first }}) as day_count,
+            min({{ first }}) as first_day,
+            max({{ last }}) as last_day
         from {{ rollup }}
         cross join limits
         where
-            {{ days.first }} <= '{{ last_day }}'
-            and {{ days.last }} >= '{{ first_day }}'
+            {{ first }} <= '{{ last_day }}'
+            and {{ last }} >= '{{ first_day }}'
             and (
-                {{ days.since }} < cast(limits.kept_since as date)
+                {{ since }} < cast(limits.kept_since as date)
                 or (limits.is_purged and is_final)
             )
 
@@ -122,7 +122,7 @@
     cross join kept
 {%- endmacro %}
 
-{#- The columns of a rollup's rows that hold their first and last day, and the first they need. -#}
-{% macro row_days(meta) -%}
-    {{ return(meta.get('days') or {'first': 'day', 'last': 'day', 'since': 'day'}) }}
+{#- The `first` or `last` day of a rollup's row, or the one `since` which it needs the events. -#}
+{% macro row_day(meta, which) -%}
+    {{ meta.get('days', {}).get(which, 'day') }}
 {%- endmacro %}

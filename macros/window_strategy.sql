@@ -12,7 +12,6 @@
     {%- set target = arg_dict['target_relation'] -%}
     {%- set columns = arg_dict['dest_columns'] | map(attribute='quoted') | join(', ') -%}
     {%- set meta = config.get('meta', {}) -%}
-    {%- set days = row_days(meta) -%}
     create temporary table computed_rows on commit drop as table {{ arg_dict['temp_relation'] }};
     drop table {{ arg_dict['temp_relation'] }};
     {% if not meta.get('shows_events') %}
@@ -25,15 +24,15 @@
     {%- set set_key = arg_dict['unique_key'] | reject('equalto', 'dimension_key') | join(', ') %}
     delete from {{ target }}
     where
-        {{ meets_days(days) }}
+        {{ meets_window(meta) }}
         {%- if not allow_purged() %}
-        and {{ days.since }} >= '{{ limits['kept_from_day'] }}'
+        and {{ row_day(meta, 'since') }} >= '{{ limits['kept_from_day'] }}'
             {%- if limits['is_purged'] %}
         and not is_final
             {%- endif %}
         {%- endif %}
         {%- if limits['is_older'] %}
-        and {{ is_final(days.last) }}
+        and {{ is_final(row_day(meta, 'last')) }}
         and ({{ set_key }}) not in (select {{ set_key }} from computed_rows where not is_final)
         {%- endif %};
 
@@ -42,7 +41,7 @@
     from computed_rows
     where
         ({{ set_key }}) not in (
-            select {{ set_key }} from {{ target }} where {{ meets_days(days) }}
+            select {{ set_key }} from {{ target }} where {{ meets_window(meta) }}
         )
         {%- if limits['is_older'] %}
         and is_final
@@ -54,9 +53,10 @@
     {{ day }} between '{{ first_day() }}' and '{{ last_day() }}'
 {%- endmacro %}
 
-{#- Whether a row's days meet the window; `days` are its columns, as `row_days` gives them. -#}
-{% macro meets_days(days) -%}
-    {{ days.first }} <= '{{ last_day() }}' and {{ days.last }} >= '{{ first_day() }}'
+{#- Whether a row's days meet the window. -#}
+{% macro meets_window(meta) -%}
+    {{ row_day(meta, 'first') }} <= '{{ last_day() }}'
+    and {{ row_day(meta, 'last') }} >= '{{ first_day() }}'
 {%- endmacro %}
 
 {#- For data tests: the rows that the latest run wrote. Only they were computed together. -#}
@@ -103,7 +103,7 @@
     {%- endif -%}
     {%- if limits['is_older'] -%}
         {%- set days = run_query(
-            'select count(distinct ' ~ row_days(config.get('meta')).first ~ ') from ' ~ computed ~ ' where not is_final').rows[0][0] -%}
+            'select count(distinct ' ~ row_day(config.get('meta'), 'first') ~ ') from ' ~ computed ~ ' where not is_final').rows[0][0] -%}
         {%- do note.append(
             'A run already computed ' ~ model.name ~ ' as of ' ~ limits['newest'] ~ ' UTC. This'
             ~ ' run, as of ' ~ as_of().strftime('%Y-%m-%d %H:%M:%S') ~ ', left alone what was not'

@@ -49,7 +49,7 @@ def test_the_jobs_run_with_a_password_beside_the_url(source, database_url, image
     )
     assert ended.returncode == 0, ended.stderr
     assert "ok   test " in ended.stderr
-    assert [job["rows_written"] for job in json.loads(ended.stdout)["jobs"]] == [13, 0, 10]
+    assert [job["rows_written"] for job in json.loads(ended.stdout)["jobs"]] == [13, 0, 10, 6]
 
 
 def test_the_health_check_asks_the_api(image, live):

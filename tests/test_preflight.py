@@ -102,7 +102,7 @@ def test_tables_of_another_role_are_refused_even_with_all_privileges(
     owner = source.conn.info.user
     outcome = run()
     assert outcome.exit_code == 1
-    assert f"In schema analytics daily_metric_rollups belongs to {owner}," in outcome.stderr
+    assert f" daily_metric_rollups belongs to {owner}," in outcome.stderr
     assert f"`init --writer {GUARDED}`" in outcome.stderr
 
 

@@ -11,6 +11,7 @@ select
 from {{ analytics }}.retention_rollups as rollups
 where
     {{ windowed("cohort_start") }}
+    and period_start >= %(start)s  -- which has an index
     and {{ of_dimension() }}
 order by
     rollups.period,

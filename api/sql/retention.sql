@@ -9,6 +9,7 @@ with cells as (
     where
         cohort_start >= %(start)s
         and cohort_start < %(end)s
+        and period_start >= %(start)s  -- which has an index
         and {{ of_dimension() }}
 
 )

@@ -25,12 +25,12 @@ new_users as (
         new_users.anonymous_user_id,
         new_users.day,
         new_users.is_logged_24h
-        {{- each_dimension('min(user_days.{})') }}
+        {{- each_dimension('min(first_days.{})') }}
     from {{ new_users('user_days') }} as new_users
-    inner join user_days
+    inner join user_days as first_days
         on
-            user_days.anonymous_user_id = new_users.anonymous_user_id
-            and user_days.first_at = new_users.first_seen
+            first_days.anonymous_user_id = new_users.anonymous_user_id
+            and first_days.first_at = new_users.first_seen
     where {{ is_in_days('new_users.day') }}
     group by 1, 2, 3
 

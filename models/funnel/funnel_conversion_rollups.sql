@@ -154,23 +154,23 @@ reached_2 as (
 
 {%- for step in range(3, steps + 1) %}
 
-reached_{{ step }} as (
+    reached_{{ step }} as (
 
-    select
-        entrant_id,
-        step,
-        occurred_at,
-        case
-            when step = {{ step }}
-                then max(latest_entry) filter (where step = {{ step - 1 }}) over journey
-            else latest_entry
-        end as latest_entry
-    from reached_{{ step - 1 }}
-    window journey as (
-        partition by entrant_id order by occurred_at, step rows unbounded preceding
-    )
+        select
+            entrant_id,
+            step,
+            occurred_at,
+            case
+                when step = {{ step }}
+                    then max(latest_entry) filter (where step = {{ step - 1 }}) over journey
+                else latest_entry
+            end as latest_entry
+        from reached_{{ step - 1 }}
+        window journey as (
+            partition by entrant_id order by occurred_at, step rows unbounded preceding
+        )
 
-),
+    ),
 {%- endfor %}
 
 first_times as (
@@ -234,7 +234,8 @@ maps as (
 
 ),
 
-map_keys as (
+-- Materialized, so that each map is taken apart once, not for each entry.
+map_keys as materialized (
 
     select
         maps.map_id,
@@ -264,19 +265,41 @@ entry_keys as (
 
 ),
 
-counted as (
+-- Numbers sort faster than texts.
+keys as (
+
+    select
+        dimension_key,
+        row_number() over () as key_id
+    from entry_keys
+    group by 1
+
+),
+
+cells as (
 
     select
         entries.day,
         entries.funnel_id,
         reached.step,
-        entry_keys.dimension_key,
+        keys.key_id,
         count(*) as users_count,
         percentile_cont(0.5) within group (order by reached.seconds) as median_seconds
     from reached
     inner join entries on entries.entry_id = reached.entry_id
     inner join entry_keys on entry_keys.entry_id = reached.entry_id
+    inner join keys on keys.dimension_key = entry_keys.dimension_key
     group by 1, 2, 3, 4
+
+),
+
+counted as (
+
+    select
+        cells.*,
+        keys.dimension_key
+    from cells
+    inner join keys on keys.key_id = cells.key_id
 
 ),
 

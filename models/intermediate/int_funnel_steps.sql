@@ -24,7 +24,9 @@ numbered as (
         event_name,
         conversion_window,
         -- Numbers with gaps are places all the same.
-        cast(dense_rank() over (partition by funnel_name order by step, step_name) as integer) as step,
+        cast(
+            dense_rank() over (partition by funnel_name order by step, step_name) as integer
+        ) as step,
         -- Grouping millions of events by a number is faster than by two names.
         cast(dense_rank() over (order by funnel_name, step_name) as integer) as step_id,
         cast(dense_rank() over (order by funnel_name) as integer) as funnel_id

@@ -25,13 +25,13 @@ user_keys as (
         day,
         'overall' as dimension_key
     from user_days
-    union
+    union all
     select * from {{ with_dimension_keys('user_days', ['anonymous_user_id', 'day']) }} as keyed
 
 ),
 
 -- A user counts from a day with an event on, until the period is over or the next such day takes
--- over. So the days of a period are never counted one by one.
+-- over, which on a day that is there twice is at once. So no day of a period is counted by itself.
 visits as (
 
     select
@@ -39,6 +39,18 @@ visits as (
         day,
         lead(day) over (partition by anonymous_user_id, dimension_key order by day) as next_day
     from user_keys
+
+),
+
+visit_counts as (
+
+    select
+        dimension_key,
+        day,
+        least(next_day, day + 28) as next_day,
+        count(*) as user_count
+    from visits
+    group by 1, 2, 3
 
 ),
 
@@ -53,13 +65,12 @@ spans as (
 
     select
         periods.period,
-        visits.dimension_key,
-        greatest(visits.day, '{{ first_day() }}') as begins,
-        least(visits.day + periods.days, visits.next_day) as ends,
-        count(*) as user_count
-    from visits
+        visit_counts.dimension_key,
+        greatest(visit_counts.day, '{{ first_day() }}') as begins,
+        least(visit_counts.day + periods.days, visit_counts.next_day) as ends,
+        visit_counts.user_count
+    from visit_counts
     cross join periods
-    group by 1, 2, 3, 4
 
 ),
 
@@ -97,7 +108,7 @@ day_changes as (
 
 keys as (
 
-    select distinct dimension_key from user_keys
+    select distinct dimension_key from visit_counts
     union
     select 'overall' as dimension_key
 

@@ -1,18 +1,25 @@
 -- All valid events count here, because only they tell when a user came first. A look-up of each
 -- user's first event would depend on an index that the source may not have.
-with user_days as (
+with user_values as (
 
     select
         anonymous_user_id,
-        case
-            when occurred_at >= {{ utc_literal(midnight(week_of(first_day()))) }}
-                then cast(occurred_at as date)
-        end as day,
         min(occurred_at) as first_at
         {{- each_dimension() }}
     from {{ events(valid_from(), weeks_until(), with_dimensions=true) }} as events
     where anonymous_user_id is not null
-    group by 1, 2 {{- each_dimension() }}
+    group by 1 {{- each_dimension() }}
+
+),
+
+user_days as (
+
+    select
+        anonymous_user_id,
+        cast(occurred_at as date) as day
+    from {{ events(midnight(week_of(first_day())), weeks_until()) }} as events
+    where anonymous_user_id is not null
+    group by 1, 2
 
 ),
 
@@ -21,7 +28,7 @@ first_events as (
     select
         anonymous_user_id,
         min(first_at) as first_seen
-    from user_days
+    from user_values
     group by 1
 
 ),
@@ -32,12 +39,12 @@ users as (
     select
         first_events.anonymous_user_id,
         first_events.first_seen
-        {{- each_dimension('min(user_days.{})') }}
+        {{- each_dimension('min(user_values.{})') }}
     from first_events
-    inner join user_days
+    inner join user_values
         on
-            user_days.anonymous_user_id = first_events.anonymous_user_id
-            and user_days.first_at = first_events.first_seen
+            user_values.anonymous_user_id = first_events.anonymous_user_id
+            and user_values.first_at = first_events.first_seen
     where first_events.first_seen >= {{ utc_literal(midnight(first_cohort())) }}
     group by 1, 2
 
@@ -85,7 +92,6 @@ user_periods as (
         cast(date_trunc(periods.period, user_days.day) as date) as period_start
     from user_days
     cross join periods
-    where user_days.day is not null
 
 ),
 

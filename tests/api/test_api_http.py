@@ -14,7 +14,8 @@ from flask import request
 from api.access_log import JsonLines
 
 METRICS = [f"/v1/metrics/{name}" for name in ("daily", "experiments", "funnels", "summary")]
-METRICS += ["/v1/metrics/readouts"]
+NEW = [f"/v1/metrics/{name}" for name in ("conversions", "retention", "active", "dimensions")]
+METRICS += ["/v1/metrics/readouts", *NEW]
 CSV = [f"{path}?format=csv" for path in METRICS if not path.endswith("summary")]
 
 
@@ -49,7 +50,9 @@ def test_etags_differ_by_endpoint_and_parameters(get):
     paths = [
         *METRICS,
         *CSV,
-        *[f"{path}?window_days=8" for path in METRICS[:4]],
+        *[f"{path}?window_days=8" for path in (*METRICS[:4], *NEW)],
+        *[f"{path}?complete=true" for path in (*METRICS[:4], *NEW)],
+        *[f"{path}?dimension=platform" for path in NEW],
         "/v1/metrics/experiments?experiment_id=exp_1",
         "/v1/metrics/readouts?experiment_id=exp_1",
         "/v1/metrics/funnels?funnel_name=core_journey",
@@ -62,10 +65,14 @@ def test_etags_differ_by_endpoint_and_parameters(get):
     ("change", "changed"),
     [
         ("insert into rollup_runs (job_name, status, window_start, window_end, as_of)"
-         " values ('daily', 'SUCCESS', now(), now(), now())", {"daily", "summary"}),
+         " values ('daily', 'SUCCESS', now(), now(), now())", {"daily", "summary", "dimensions"}),
         ("insert into rollup_runs (job_name, status, window_start, window_end, as_of)"
          " values ('funnel', 'FAILED', now(), now(), now())", set()),
-        ("update funnel_rollups set computed_at = now()", {"funnels"}),
+        ("update funnel_rollups set computed_at = now()", {"funnels", "conversions"}),
+        ("update funnel_conversion_rollups set computed_at = now()", {"conversions"}),
+        ("update daily_dimension_rollups set computed_at = now()", {"dimensions"}),
+        ("update retention_rollups set computed_at = now()", {"retention", "active"}),
+        ("update active_user_rollups set computed_at = now()", {"retention", "active"}),
         ("update daily_metric_rollups set computed_at = now()", {"daily", "summary"}),
         ("update experiment_catalog set computed_at = now()",
          {"experiments", "summary", "readouts"}),
@@ -110,12 +117,13 @@ def test_data_as_of_is_of_the_last_successful_run_and_never_in_the_future(
     client = api_client(api_copy.info.dsn)
     daily, funnels = "2026-11-23T09:02:03.004Z", "2026-11-23T13:00:00.000Z"
     # Of the two jobs behind the summary the older one counts.
-    expected = dict(zip(METRICS, [daily, experiments, funnels, daily, experiments], strict=True))
+    known = [daily, experiments, funnels, daily, experiments, funnels, None, None, daily]
+    expected = dict(zip(METRICS, known, strict=True))
     assert {path: fetch(client, path).json["data_as_of"] for path in METRICS} == expected
     jobs = fetch(client, "/ready").json["jobs"]
-    assert [job["data_as_of"] for job in jobs] == [daily, experiments, funnels]
+    assert [job["data_as_of"] for job in jobs] == [daily, experiments, funnels, None]
     assert [job["age_seconds"] for job in jobs] == [
-        23279, 5402 if "T14" in experiments else 0, 9002
+        23279, 5402 if "T14" in experiments else 0, 9002, None
     ]  # fmt: skip
     names = [run["job_name"] for run in fetch(client, "/v1/runs").json["runs"]]
     assert sorted(names) == ["daily"] * 4 + ["experiment", "funnel"]

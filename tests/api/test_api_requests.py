@@ -3,9 +3,10 @@
 import pytest
 from api_helpers import fetch, is_error
 
-TOKEN_PATHS = [f"/v1/metrics/{name}" for name in ("daily", "experiments", "funnels", "readouts")]
-TOKEN_PATHS += ["/v1/runs"]
-WINDOW_PATHS = [*TOKEN_PATHS[:3], "/v1/metrics/summary"]
+NEW = [f"/v1/metrics/{name}" for name in ("conversions", "retention", "active", "dimensions")]
+WINDOW_PATHS = [f"/v1/metrics/{name}" for name in ("daily", "experiments", "funnels")] + NEW
+TOKEN_PATHS = [*WINDOW_PATHS, "/v1/metrics/readouts", "/v1/runs"]
+WINDOW_PATHS += ["/v1/metrics/summary"]
 NOBODY = "dbname=nobody host=/nowhere"
 
 BAD_NUMBERS = [
@@ -56,7 +57,14 @@ def test_bad_window_days_are_refused(get, path, value):
         *(("/v1/metrics/daily", f"format={value}", "format must be json or csv.")
           for value in ("xml", "", "CSV", "%20csv")),
         *((path, "limt=5", "Unknown parameter 'limt': this endpoint takes ")
-          for path in ("/v1/runs", "/ready", "/v1/metrics/readouts")),
+          for path in ("/v1/runs", "/ready", "/v1/metrics/readouts", *NEW)),
+        *((path, f"complete={value}", "complete must be true or false.")
+          for path in WINDOW_PATHS for value in ("", "1", "True", "false%20")),
+        *((path, "complete=true&complete=true", "complete is given 2 times") for path in NEW),
+        *((path, "dimension=%00", "dimension must not contain a NUL") for path in NEW),
+        *((path, "funnel_name=a", "takes only window_days, from, to, format, complete, dimension.")
+          for path in NEW[1:]),
+        (NEW[0], "experiment_id=a", "complete, dimension, funnel_name."),
         ("/v1/metrics/readouts", "window_days=7", "takes only experiment_id, format."),
         ("/v1/metrics/readouts", "format=xml", "format must be json or csv."),
         ("/v1/metrics/readouts", "experiment_id=%00", "must not contain a NUL"),
@@ -93,12 +101,14 @@ def test_good_windows(get, query, start, end):
 
 
 @pytest.mark.parametrize("identifier", ["nobody", "exp_1'", "%25s", "%FF", "__proto__", "x" * 3000])
-@pytest.mark.parametrize("name", ["experiments", "readouts", "funnels"])
+@pytest.mark.parametrize("name", ["experiments", "readouts", "funnels", "conversions", "retention"])
 def test_unknown_name_gives_an_empty_list(get, name, identifier):
     parameter, key = {
         "experiments": ("experiment_id", "experiments"),
         "readouts": ("experiment_id", "experiments"),
         "funnels": ("funnel_name", "rows"),
+        "conversions": ("funnel_name", "rows"),
+        "retention": ("dimension", "rows"),
     }[name]
     response = get(f"/v1/metrics/{name}?{parameter}={identifier}")
     assert response.status_code == 200
@@ -110,7 +120,8 @@ def test_unknown_name_gives_an_empty_list(get, name, identifier):
     ("path", "name"),
     [("/v1/metrics/experiments?experiment_id=", "exp_2"),
      ("/v1/metrics/readouts?experiment_id=", "exp_1"),
-     ("/v1/metrics/funnels?funnel_name=", "core_journey")],
+     ("/v1/metrics/funnels?funnel_name=", "core_journey"),
+     ("/v1/metrics/conversions?funnel_name=", "core_journey")],
 )  # fmt: skip
 @pytest.mark.parametrize("form", ["json", "csv"])
 def test_blank_name_is_no_filter_and_names_are_trimmed(get, path, name, blank, form):

@@ -18,6 +18,9 @@ from api.static_files import FILES
 PATHS = [f"/v1/metrics/{name}" for name in ("daily", "experiments", "funnels", "summary")]
 PATHS += ["/v1/metrics/readouts"]
 KEYS = ["days", "experiments", "rows", "metrics", "experiments"]
+NEW = [f"/v1/metrics/{name}" for name in ("conversions", "retention", "active", "dimensions")]
+PATHS += NEW
+KEYS += ["rows"] * len(NEW)
 
 # As JavaScript prints them.
 NUMBERS = {
@@ -161,7 +164,7 @@ def test_before_the_first_run_responses_are_empty(api_client, lasting_database):
     assert fetch(client, "/v1/runs").json["runs"] == []
     jobs = fetch(client, "/ready").json["jobs"]
     assert [(job["job_name"], job["age_seconds"]) for job in jobs] == [
-        ("daily", None), ("experiment", None), ("funnel", None)
+        ("daily", None), ("experiment", None), ("funnel", None), ("retention", None)
     ]  # fmt: skip
 
 
@@ -177,20 +180,30 @@ def test_job_that_never_ran_gives_empty_responses(client, api_copy):
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("change", "paths"),
     [
-        "drop table experiment_readouts, experiment_health, experiment_statistics",
+        ("drop table experiment_readouts, experiment_health, experiment_statistics", [PATHS[4]]),
+        ("drop table funnel_conversion_rollups, daily_dimension_rollups, retention_rollups,"
+         " active_user_rollups; delete from rollup_runs where job_name = 'retention';"
+         " alter table funnel_steps drop conversion_window_hours", NEW),
         # The first run of this version is still on its way, or failed.
-        "drop table experiment_readouts; update experiment_health set computed_at = now();"
-        " update experiment_statistics set computed_at = now()",
+        ("drop table experiment_readouts; update experiment_health set computed_at = now();"
+         " update experiment_statistics set computed_at = now()", [PATHS[4]]),
+        ("drop table funnel_conversion_rollups;"
+         " update daily_dimension_rollups set computed_at = now()", NEW[:1]),
     ],
-)
-def test_readouts_are_empty_until_a_run_of_this_version_has_made_them(client, api_copy, change):
+)  # fmt: skip
+def test_new_answers_are_empty_until_a_run_of_this_version(client, api_copy, change, paths):
     api_copy.execute(f"set search_path to analytics; {change}")
-    response = fetch(client, PATHS[4])
-    assert (response.json["experiments"], response.json["no_data"]) == ([], True)
-    assert fetch(client, f"{PATHS[4]}?format=csv").text == "" and "ETag" not in response.headers
+    for path in paths:
+        response = fetch(client, path)
+        assert response.json[KEYS[PATHS.index(path)]] == [] and response.json["no_data"] is True
+        assert fetch(client, f"{path}?format=csv").text == "" and "ETag" not in response.headers
     assert [fetch(client, path).status_code for path in PATHS] == [200] * len(PATHS)
+    steps = fetch(client, NEW[0]).json["steps"]
+    assert [(step["step"], step["conversion_window_hours"]) for step in steps] == [
+        (number, 168) for number in range(1, 6)
+    ]
 
 
 # What the answer says of a metric, of a variant and of an experiment's health, in its order.
@@ -300,6 +313,163 @@ def test_readouts_say_what_their_tables_do(client, decided):
         assert only["no_data"] == (name != ODD)
 
 
+def dicts(names, *rows):
+    return [dict(zip(names.split(), row, strict=True)) for row in rows]
+
+
+# What the new endpoints say of a table, in their order, within the window of seven days.
+SERVED = {
+    "funnel_conversion_rollups": dicts(
+        "day funnel_name step step_name dimension_key users_count median_seconds"
+        " conversion_from_previous conversion_from_first is_final",
+        ("2026-11-17", "B", 1, "z", "overall", 0, None, None, None, True),
+        ("2026-11-17", "B", 2, "a", "overall", 0, None, None, None, True),
+        ("2026-11-17", "a", 1, "z", "exp=1:A", 4, 0, None, 1, True),
+        ("2026-11-17", "a", 3, "y", "exp=1:A", 1, 10**15, None, 0.25, True),
+        ("2026-11-17", "a", 1, "z", "platform=ios", 8, 0, None, 1, False),
+        ("2026-11-17", "a", 2, "=a", "platform=ios", 6, 2.5, 0.75, 0.75, False),
+        ("2026-11-17", "a", 3, "y", "platform=ios", 3, 12, 0.5, 0.375, False),
+        ("2026-11-23", "B", 1, "z", "platform=ios=x", 3, 0, None, 1, True),
+    ),
+    "retention_rollups": dicts(
+        "period cohort_start period_number dimension_key users_count cohort_size retention"
+        " is_final",
+        # A run that never came again left the size unfinished.
+        ("day", "2026-11-17", 0, "overall", 4, 4, 1, False),
+        ("day", "2026-11-17", 1, "overall", 0, 4, 0, True),
+        ("day", "2026-11-17", 10, "overall", 1, 4, 0.25, False),
+        ("day", "2026-11-17", 1, "platform=", 1, None, None, True),
+        ("day", "2026-11-17", 1, "platform= ", 1, None, None, True),
+        ("day", "2026-11-23", 0, "platform=ios", 2, 2, 1, True),
+        ("week", "2026-11-23", 0, "overall", 8, 8, 1, True),
+        ("week", "2026-11-23", 1, "overall", 3, 8, 0.375, False),
+    ),
+    "active_user_rollups": dicts(
+        "day period dimension_key users_count is_final",
+        ("2026-11-17", "day", "overall", 0, True),
+        ("2026-11-17", "week", "a=b=c", 5, True),
+        ("2026-11-17", "week", "overall=x", 3, True),
+        ("2026-11-17", "month", "overall", 7, True),
+        ("2026-11-23", "day", "overall", 9, False),
+    ),
+    "daily_dimension_rollups": dicts(
+        "day metric_name dimension_key value dimensions is_final",
+        ("2026-11-17", "Z", "platform=ios", 10**15, None, True),
+        ("2026-11-17", "dau", "platform=%3A", 1.5, {"cohort_size": 4, "converted_users": 1}, True),
+        ("2026-11-17", "dau", "platform=(none)", 0, None, False),
+        ("2026-11-23", "dau", "app.version=-1", 0, None, True),
+    ),
+}  # fmt: skip
+SERVED_BY = dict(zip(NEW, ("funnel_conversion_rollups", "retention_rollups", "active_user_rollups",
+                           "daily_dimension_rollups"), strict=True))  # fmt: skip
+
+
+@pytest.fixture
+def served(api_copy):
+    """Make the tables say what SERVED does, last things first, and more outside of the window."""
+    api_copy.execute("set search_path to analytics")
+    about = dict.fromkeys(("computed_at", "matures_at", "period_start", "period_end"), "2026-11-20")
+    for name, rows in SERVED.items():
+        api_copy.execute(f"truncate {name}")
+        day = "cohort_start" if "cohort_start" in rows[0] else "day"
+        outside = [{**rows[0], day: "2026-11-16"}, {**rows[0], day: "2026-11-24"}]
+        api_copy.cursor().executemany(
+            f"insert into {name} select * from jsonb_populate_record(cast(null as {name}), %s)",
+            [(Jsonb(row | about),) for row in reversed([*rows, *outside])],
+        )
+
+
+@pytest.mark.parametrize(("path", "name"), SERVED_BY.items())
+@pytest.mark.parametrize("complete", ["", "complete=false", "complete=true"])
+def test_new_answers_have_the_rows_of_their_table(client, api_copy, served, path, name, complete):
+    rows = [row for row in SERVED[name] if row["is_final"] or "true" not in complete]
+    answer = fetch(client, f"{path}?{complete}").json
+    assert json.dumps(answer["rows"]) == json.dumps(rows) and answer["no_data"] is False
+    header, *lines = rows_of(fetch(client, f"{path}?{complete}&format=csv"))
+    columns = api_copy.execute(f"select * from {name} limit 0").description
+    assert header == [column.name for column in columns]
+    printed = {None: "", True: "true", False: "false", "=a": "'=a"}
+    for row, line in zip(rows, lines, strict=True):
+        cells = dict(zip(header, line, strict=True))
+        for column in row.keys() & cells.keys():
+            value = row[column]
+            if isinstance(value, dict):
+                value = json.dumps(value)
+            # 0 and 1 equal False and True.
+            known = isinstance(value, bool) or value in (None, "=a")
+            assert cells[column] == (printed[value] if known else str(value))
+
+
+@pytest.mark.parametrize(
+    ("asked", "keys"),
+    [
+        ("overall", {"overall"}),
+        ("platform", {"platform=", "platform= ", "platform=ios", "platform=ios=x", "platform=%3A",
+                      "platform=(none)"}),
+        ("platform=ios", {"platform=ios"}),
+        ("platform=ios=x", {"platform=ios=x"}),
+        ("platform=%3A", {"platform=%3A"}),
+        ("platform=", {"platform="}),
+        ("platform= ", {"platform= "}),
+        ("app.version", {"app.version=-1"}),
+        ("exp=1:A", {"exp=1:A"}),
+        *((key, set()) for key in ("exp", "plat", "platform=i", "a=b", ".*", "%", " overall")),
+    ],
+)  # fmt: skip
+def test_dimension_is_all_or_a_dimension_or_a_key(client, served, asked, keys):
+    for path, name in SERVED_BY.items():
+        rows = [row for row in SERVED[name] if row["dimension_key"] in keys]
+        query = f"{path}?dimension={quote(asked)}"
+        answer = fetch(client, query).json
+        assert (answer["rows"], answer["no_data"]) == (rows, not rows)
+        assert len(rows_of(fetch(client, f"{query}&format=csv"))) == 1 + len(rows)
+
+
+def test_conversions_name_the_steps_of_the_seed_whatever_the_filter(client, api_copy):
+    api_copy.execute("""
+        truncate analytics.funnel_steps;
+        insert into analytics.funnel_steps
+            (funnel_name, step, step_name, event_name, conversion_window_hours)
+        values ('b', 1, 'x', 'y', 0.5), ('a', 20, 'm', 'n', null), ('a', 3, 'z', 'o', null),
+            ('a', 3, 'z', 'O', null)
+    """)
+    names = "funnel_name step step_name event_names conversion_window_hours"
+    assert fetch(client, f"{NEW[0]}?funnel_name=b").json["steps"] == dicts(
+        names, ("a", 1, "z", ["O", "o"], 168), ("a", 2, "m", ["n"], 168), ("b", 1, "x", ["y"], 0.5)
+    )
+
+
+def test_complete_leaves_out_what_is_not_final(client, api_copy):
+    daily, experiments, funnels, summary = (
+        fetch(client, f"{path}?complete=true").json for path in PATHS[:4]
+    )
+    # The rates of the 22nd are not final, and nothing of the 23rd is.
+    assert [(day["day"][-2:], len(day["metrics"])) for day in daily["days"]] == [
+        ("21", 6),
+        ("22", 6),
+    ]
+    assert "logging_rate_24h" not in daily["days"][1]["metrics"]
+    experiment = experiments["experiments"][0]
+    assert {point["day"][-2:] for point in experiment["series"]} == {"21", "22"}
+    assert experiment["latest_day"] == "2026-11-22T00:00:00.000Z"
+    assert experiment["latest_metrics_by_variant"] == {key: {"users_assigned": 1} for key in "AB"}
+    assert {row["day"][-2:] for row in funnels["rows"]} == {"21", "22"}
+    latest = [(one["value"], one["dimensions"].get("day", "")[:10]) for one in summary["metrics"]]
+    assert latest == [
+        (0, "2026-11-21"), (2, "2026-11-22"), (1, ""), (2, "2026-11-22"), (2, "2026-11-22"),
+        (0, "2026-11-21"), (0, "2026-11-21"),
+    ]  # fmt: skip
+    assert '"is_final":false' not in json.dumps([daily, experiments, funnels, summary])
+    for path in PATHS[:3]:
+        header, *rows = rows_of(fetch(client, f"{path}?complete=true&format=csv"))
+        assert {row[header.index("is_final")] for row in rows} == {"true"}
+    for table in ("daily_metric_rollups", "experiment_metric_rollups"):
+        api_copy.execute(f"update analytics.{table} set is_final = false")
+    bodies = [fetch(client, f"{path}?complete=true").json for path in PATHS[:4]]
+    assert [body.get("no_data") for body in bodies] == [True, True, False, None]
+    assert (bodies[1]["experiments"][0]["latest_day"], bodies[3]["metrics"]) == (None, [])
+
+
 FOREIGN = "Another system made these tables in schema analytics: "
 
 
@@ -318,7 +488,11 @@ FOREIGN = "Another system made these tables in schema analytics: "
         ("drop table experiment_readouts", [PATHS[4]], "lacks experiment_readouts, "),
         ("drop table experiment_readouts, experiment_health", [PATHS[4]],
          "lacks experiment_readouts, experiment_health, although job experiment has run"),
-        ("drop table funnel_steps", [PATHS[2]], "although job funnel has run"),
+        ("drop table funnel_steps", [PATHS[2], NEW[0]], "although job funnel has run"),
+        ("drop table funnel_conversion_rollups", [NEW[0]],
+         "lacks funnel_conversion_rollups, although job funnel has run"),
+        ("drop table daily_dimension_rollups", [NEW[3]], "although job daily has run"),
+        ("drop table active_user_rollups", NEW[1:3], "lacks active_user_rollups, although job ret"),
     ],
 )  # fmt: skip
 def test_foreign_and_lost_tables_are_an_error(client, api_copy, change, paths, said):
@@ -351,7 +525,7 @@ def test_runs_are_newest_first(client, api_copy):
     """)
     runs = fetch(client, "/v1/runs").json["runs"]
     starts = [run["started_at"] for run in runs]
-    assert starts == sorted(starts, reverse=True) and len(runs) == 4
+    assert starts == sorted(starts, reverse=True) and len(runs) == 5
     assert (runs[0]["error_text"], runs[0]["finished_at"]) == ('broken "model"', None)
     assert runs[0]["ignored_by_rule"] == {"late": 2}
     assert runs[1]["window_start"] == "2026-11-21T00:00:00.000Z"
@@ -432,6 +606,10 @@ def test_csv_guards_against_formula_injection(client, api_copy):
         (PATHS[4], "experiment_readouts",
          ["experiment_id", "metric_name", "variant_id", "control_variant_id", "measure",
           "event_name", "denominator_event_name", "desired", "role", "status", "verdict"]),
+        (NEW[0], "funnel_conversion_rollups", ["funnel_name", "step_name", "dimension_key"]),
+        (NEW[1], "retention_rollups", ["period", "dimension_key"]),
+        (NEW[2], "active_user_rollups", ["period", "dimension_key"]),
+        (NEW[3], "daily_dimension_rollups", ["metric_name", "dimension_key", "dimensions"]),
     ],
 )  # fmt: skip
 def test_csv_guards_every_text_column(client, api_copy, path, table, texts):
@@ -475,7 +653,7 @@ def test_read_access_to_the_analytics_schema_is_enough(api_client, api_copy, mai
         client = api_client(conninfo)
         for path, key in zip(PATHS, KEYS, strict=True):
             assert fetch(client, path).json[key]
-        for path in (*PATHS[:3], PATHS[4]):
+        for path in (*PATHS[:3], *PATHS[4:]):
             assert len(rows_of(fetch(client, f"{path}?format=csv"))) > 1
         assert fetch(client, "/ready").json["jobs"][0]["data_as_of"]
         assert fetch(client, "/v1/runs").json["runs"]
@@ -507,5 +685,6 @@ def test_responses_do_not_depend_on_settings_of_the_database(client, get, api_co
     name = sql.Identifier(api_copy.info.dbname)
     api_copy.execute(sql.SQL(f"alter database {{}} set {setting}").format(name))
     paths = [f"{path}?window_days=3" for path in PATHS[:4]]
-    for path in (*paths, PATHS[4], *(f"{path}?format=csv" for path in (PATHS[0], PATHS[4]))):
+    csv_paths = [f"{path}?format=csv" for path in (PATHS[0], *PATHS[4:])]
+    for path in (*paths, *PATHS[4:], *csv_paths):
         assert fetch(client, path).text == get(path).text

@@ -7,7 +7,10 @@ from api import create_app
 from api.settings import Settings
 
 TOKEN = "t"
-PATHS = ("daily", "experiments", "funnels", "readouts", "summary")
+PATHS = (
+    "daily", "experiments", "funnels", "readouts", "summary",
+    "conversions", "retention", "active", "dimensions",
+)  # fmt: skip
 
 
 def answers(url: str, now: datetime, window_days: int = 14) -> dict[str, str]:
