@@ -159,7 +159,7 @@ def test_notice_of_a_failed_run_says_whose_numbers_are_shown(visit, serve, copy)
     assert "elsewhere" not in page.text("#notices") and "computed" not in page.text("#notices")
     page.page.locator("#notices summary").first.click()
     assert BAD_NAME in page.text("#notices")
-    assert page.text("#panel").count("failed") == 5
+    assert page.text("#panel").count("failed") == 6
     assert page.axe() == []
     assert "owned" not in page.page.title()
 

@@ -156,7 +156,7 @@ def test_range_can_be_typed_and_is_checked(visit, site):
 def test_filter_says_what_it_applies_to(visit, site):
     page = visit(site)
     options = page.page.locator("#filter option").all_inner_texts()
-    assert options[:3] == ["All users", "By platform", "platform: ios"]
+    assert options[0] == "All users" and {"By platform", "platform: ios"} < set(options)
     page.page.select_option("#filter", "platform")
     page.page.wait_for_selector(".values")
     assert page.page.locator(".values").count() == 7
@@ -188,18 +188,18 @@ def test_funnel_in_order_names_unfinished_days(visit, site):
     assert page.page.locator(".step:not(.heads)").count() == 10
     page.page.select_option("#mode", "same-day")
     page.page.wait_for_selector("#day")
-    assert "Events per user" in page.page.content()
+    assert "counted on its own" in page.text()
 
 
 def test_retention_marks_what_is_open_and_leaves_the_future_empty(visit, site):
     page = visit(site, "#/retention?window=30&period=week")
     table = page.page.get_by_role("table", name="Retention by cohort")
-    cells = "(table) => [...table.rows].map((row) => [...row.cells].map((cell) => cell.innerText))"
+    cells = "(table) => [...table.rows].map((row) => [...row.cells].map((cell) => cell.textContent))"
     head, pooled, *cohorts = table.evaluate(cells)
-    assert head == ["Cohort", "Users", "Week 1", "Week 2", "Week 3"]
+    assert head == ["Cohort", "Users", "Week 1", "Week 2", "Week 3", "Week 4"]
     assert [row[0] for row in cohorts] == ["From 26 Oct", "From 2 Nov", "From 9 Nov",
-                                           "From 16 Nov", "From 23 Nov"][:len(cohorts)]  # fmt: skip
-    assert cohorts[-1][2:] == ["", "", ""] and "not over" in cohorts[-1][1]
+                                           "From 16 Nov", "From 23 Nov"]  # fmt: skip
+    assert cohorts[-1][2:] == [""] * 4 and "not over" in cohorts[-1][1]
     assert "not over" in cohorts[-2][2] and "%" in cohorts[-2][2] and cohorts[-2][3] == ""
     page.page.select_option("#period", "day")
     expect(page.page.locator("thead th").nth(2)).to_have_text("Day 1")

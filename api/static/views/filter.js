@@ -4,7 +4,7 @@ import * as api from "../api.js";
 import { isMissing, isOne, isRest, label, matches, parse } from "../dimension.js";
 import { el, name } from "../dom.js";
 import { addDays, cut, list, plural } from "../format.js";
-import { MOST, first, groupBy } from "../numbers.js";
+import { MOST, first, groupBy, unique } from "../numbers.js";
 import { go, hashWith, range } from "../state.js";
 import { message } from "../states.js";
 
@@ -53,7 +53,7 @@ function bySize(size) {
  * @param {{on?: string[], off?: string[]}} scope the view's panels that the filter applies to, and the others
  */
 export function bar(known, { dimension: filter }, { on = [], off = [] }) {
-  const dimensions = [...new Set([...known.map((key) => parse(key).dimension), ...(filter ? [parse(filter).dimension ?? filter] : [])])];
+  const dimensions = unique([...known, ...(filter ? [filter] : [])].map((key) => parse(key).dimension ?? key)).sort();
   const keys = filter && isOne(filter) && !known.includes(filter) ? [...known, filter] : known;
   const shown = first(keys, MOST.choices, filter);
   const choices = [["", "All users"], ...dimensions.flatMap((dimension) => {
