@@ -65,8 +65,10 @@ def test_experiment_without_a_readout_says_what_to_do(visit, serve, copy, change
 
 
 def test_view_without_rows_says_what_to_run(visit, serve, copy):
-    copy.execute("truncate analytics.retention_rollups, analytics.active_user_rollups,"
-                 " analytics.funnel_conversion_rollups, analytics.daily_dimension_rollups")
+    copy.execute(
+        "truncate analytics.retention_rollups, analytics.active_user_rollups,"
+        " analytics.funnel_conversion_rollups, analytics.daily_dimension_rollups"
+    )
     page = visit(serve(copy.info.dsn), expected="503")
     days = "--from 2026-11-01 --to 2026-11-07"
     for link, said in {
@@ -89,18 +91,22 @@ def test_cell_that_was_not_computed_says_what_to_run(visit, serve, copy):
     page = visit(serve(copy.info.dsn), "#/retention?window=30")
     row = page.page.get_by_role("row", name="Tue 10 Nov").inner_text()
     assert row.count("?") == 15 and "%" not in row  # without its size a cohort has no shares
-    assert "not computed, 2 cells. Run python cli.py --job retention --window-days 90" in page.text()
+    said = "not computed, 2 cells. Run python cli.py --job retention --window-days 90"
+    assert said in page.text()
 
 
 def test_step_or_metric_that_no_event_matches_says_so(visit, serve, copy):
     copy.execute("update analytics.funnel_steps set event_name = 'lesson' || step where step > 2")
     copy.execute("update analytics.funnel_conversion_rollups set users_count = 0 where step > 2")
-    copy.execute("update analytics.funnel_rollups set users_count = 0 where step_name in"
-                 " ('exercise_logged', 'session_submitted', 'achievement_unlocked')")
+    copy.execute(
+        "update analytics.funnel_rollups set users_count = 0 where step_name in"
+        " ('exercise_logged', 'session_submitted', 'achievement_unlocked')"
+    )
     copy.execute("delete from analytics.daily_metric_rollups"
                  " where dimension_key = 'session_submitted'")  # fmt: skip
     page = visit(serve(copy.info.dsn), viewport=PHONE)
-    said = page.page.locator("section.figure", has_text="which this metric counts").all_inner_texts()
+    cards = page.page.locator("section.figure", has_text="which this metric counts")
+    said = cards.all_inner_texts()
     assert [text.split("\n")[0] for text in said] == ["Sessions submitted", "24-hour logging rate"]
     assert "None of your 11 event names is session_submitted" in said[0]
     for link in ("#/funnel", "#/funnel?mode=same-day"):

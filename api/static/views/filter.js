@@ -75,7 +75,7 @@ export function bar(known, { dimension: filter }, { on = [], off = [] }) {
 
 export const filtered = (filter) => (isOne(filter) ? `${parse(filter).dimension}: ${label(filter)}` : `By ${filter}`);
 
-/** Nothing in the range has the filter's value. */
-export const noMatch = (filter) => message("No such users", [
-  "No user of these days has ", name(filtered(filter), 60), ". Other days may have some."],
+/** Nothing in the range has the filter's value. @param {Node} run the command that computes the range */
+export const noMatch = (filter, run) => message("No such users", [
+  "No stored number of these days is about ", name(filtered(filter), 60), ". If no run has computed them, run ", run, "."],
   el("button", { type: "button", onclick: () => go({ dimension: "" }) }, "Show all users"));

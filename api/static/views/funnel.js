@@ -42,11 +42,11 @@ export function draw(data, state, { runs, unmet }) {
   }
   const parts = rows.length ? shown(state).draw({ ...data, rows }, state, { funnel, test, steps: of.get(funnel) ?? [], unmet }) : null;
   return [
-    isInOrder ? filter.bar(data.keys, state, test ? { off: ["variants: choose all users below"] } : { on: ["everything below"] })
+    isInOrder ? filter.bar(data.keys, state, state.experiment ? { off: ["the variants of an experiment"] } : { on: ["everything below"] })
       : state.dimension && filter.bar(data.keys, state, { off: ["the steps of the same day"] }),
     controls(names, funnel, tests, test, state, data.catalog, parts?.choices),
     nothing ? isInOrder ? notComputed("Funnels in order", command("funnel", state)) : nothingInWindow(state)
-      : rows.length ? parts.cards : filter.noMatch(state.dimension),
+      : rows.length ? parts.cards : filter.noMatch(state.dimension, command("funnel", state)),
   ];
 }
 

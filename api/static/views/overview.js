@@ -70,10 +70,10 @@ export function draw(data, state, { runs }) {
     return lines?.length ? metricCard(how, lines, { ...common, tag: split && !BY_DIMENSION.includes(metric) && "all users" }) : null;
   };
   const unsplit = split && !split.size && (data.split.length
-    ? filter.noMatch(state.dimension)
+    ? filter.noMatch(state.dimension, command("daily", state))
     : notComputed("Metrics by dimension", command("daily", state), data.error.split));
   return [
-    filter.bar(data.keys, state, { on: ["the daily metrics", "weekly and monthly active users"], off: ["ingestion lag", "metrics of your own"] }),
+    filter.bar(data.keys, state, { on: ["the daily metrics", "weekly and monthly active users"], off: ["ingestion lag", ...(extra.length ? ["metrics of your own"] : [])] }),
     unsplit,
     el("div", { class: "grid" }, metrics.slice(0, MOST.cards).map(daily)),
     el("p", { class: "note" }, "Totals and averages are over final days. Each is compared with the same weekdays ",
@@ -117,7 +117,7 @@ function byValue(rows, wanted, metricOf, data) {
 function activeCards(data, state, common) {
   const lines = byValue(data.active, state.dimension || "", (row) => row.period, data);
   if (!lines.size) {
-    return data.active.length ? filter.noMatch(state.dimension)
+    return data.active.length ? filter.noMatch(state.dimension, command("retention", state))
       : notComputed("Active users", command("retention", state), data.error.active);
   }
   const monthly = lines.get("month") ?? [];

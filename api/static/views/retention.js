@@ -34,7 +34,7 @@ export function draw(data, state, { runs }) {
     el("div", { class: "controls" }, filter.choose("period", "By", [["day", "Day"], ["week", "Week"]], period, (value) => ({ period: value }))),
   ];
   if (!rows.length) {
-    return [head, data.keys.length && state.dimension ? filter.noMatch(state.dimension)
+    return [head, data.keys.length && state.dimension ? filter.noMatch(state.dimension, code(COMMAND))
       : notComputed(`Retention by ${period}`, code(COMMAND))];
   }
   const groups = [...groupBy(rows, (row) => row.dimension_key)];
