@@ -77,6 +77,16 @@ export const experiments = (query, options) => get("v1/metrics/experiments", que
 /** An experiment's read-out, over its whole life. */
 export const readouts = (id, options) => get("v1/metrics/readouts", { experiment_id: id }, options);
 export const funnels = (query, options) => get("v1/metrics/funnels", query, options);
+export const conversions = (query, options) => get("v1/metrics/conversions", query, options);
+export const retention = (query, options) => get("v1/metrics/retention", query, options);
+export const active = (query, options) => get("v1/metrics/active", query, options);
+export const dimensions = (query, options) => get("v1/metrics/dimensions", query, options);
 export const summary = (query, options) => get("v1/metrics/summary", query, { ...options, open: true });
 export const runs = (limit, options) => get("v1/runs", { limit }, options);
+
+/** An answer that a view can do without: if it fails, an empty one with the error. */
+export const optional = (asked) => asked.catch((error) => {
+  if (!(error instanceof ApiError) || error.status === 401) throw error;
+  return { days: [], rows: [], steps: [], experiments: [], error };
+});
 export const ready = (options) => get("ready", {}, { ...options, open: true });

@@ -3,17 +3,18 @@
 import * as api from "./api.js";
 import { dispose } from "./chart.js";
 import { byId, el, fill, roving } from "./dom.js";
-import { words } from "./format.js";
+import { addDays, days as writeDays, words } from "./format.js";
 import { freshness, notice, notices, unknown } from "./notices.js";
-import { VIEWS, WINDOWS, current, go, hashWith } from "./state.js";
+import { MOST_DAYS, VIEWS, WINDOWS, current, go, hashWith, length, pin } from "./state.js";
 import { explained, failed } from "./states.js";
 import * as gate from "./views/gate.js";
 import * as overview from "./views/overview.js";
 import * as experiments from "./views/experiments.js";
 import * as funnel from "./views/funnel.js";
+import * as retention from "./views/retention.js";
 import * as ingestion from "./views/ingestion.js";
 
-const views = { overview, experiments, funnel, ingestion };
+const views = { overview, experiments, funnel, retention, ingestion };
 const panel = byId("panel");
 const tabs = byId("tabs");
 let asked = new AbortController();
@@ -29,6 +30,15 @@ function buildHeader() {
   fill(byId("window"), el("legend", {}, "Days"), WINDOWS.map((days) => el("label", {},
     el("input", { type: "radio", name: "window", value: days, onchange: () => go({ window: days }) }),
     el("span", {}, days))));
+  const [from, to] = ["from", "to"].map(byId);
+  const check = () => {
+    const wrong = from.value && to.value && !length(from.value, to.value);
+    const text = wrong ? `1 to ${MOST_DAYS} days, the first one first.` : "";
+    to.setCustomValidity(text);
+    byId("range-error").textContent = text;
+  };
+  byId("range").addEventListener("input", check);
+  byId("range").addEventListener("submit", (event) => { event.preventDefault(); go({ from: from.value, to: to.value }); });
   byId("refresh").addEventListener("click", render);
   byId("forget").addEventListener("click", () => { api.token.forget(); render(); });
   document.querySelector(".skip").addEventListener("click", (event) => {
@@ -45,11 +55,31 @@ function showHeader(state) {
     tab.tabIndex = chosen ? 0 : -1;
     tab.href = hashWith({ view });
   }
-  document.querySelector(`input[name=window][value="${state.window}"]`).checked = true;
+  for (const input of document.querySelectorAll("input[name=window]")) input.checked = Number(input.value) === state.window;
   panel.setAttribute("aria-labelledby", `tab-${state.view}`);
-  byId("heading").textContent = `${words(state.view)}, ${state.window} days`;
+  byId("heading").textContent = heading(state);
+  if (state.from) showRange(state.from, state.to);
   byId("forget").hidden = !api.token.get();
   document.title = `${words(state.view)} · Analytics Rollups`;
+}
+
+const heading = ({ view, from, to, days }) => `${words(view)}, ${from ? writeDays(from, to) : `${days} days`}`;
+
+function showRange(from, to, today) {
+  for (const [id, value] of Object.entries({ from, to })) {
+    byId(id).value = value;
+    if (today) byId(id).max = value > today ? value : today;
+  }
+  byId("to").setCustomValidity("");
+  byId("range-error").textContent = "";
+}
+
+/** The days of the answer become those of the address. */
+function showDays(state, { window_start: start, window_end: end, generated_at: now }) {
+  if (!end) return;
+  const [from, to] = [start.slice(0, 10), addDays(end, -1)];
+  showRange(from, to, now.slice(0, 10));
+  pin(state, from, to);
 }
 
 async function render() {
@@ -73,8 +103,9 @@ async function render() {
     const unmet = unknown(state);
     const nodes = view.draw(data, state, { ready, runs, refused, enter, unmet: (...text) => unmet.push(text) });
     show(nodes, data, notices(ready, runs, unmet));
+    showDays(state, data);
     const links = [...document.querySelectorAll(".notice.link")].map((node) => node.textContent);
-    byId("status").textContent = [`${words(state.view)}, ${state.window} days.`, ...links].join(" ");
+    byId("status").textContent = [`${heading(state)}.`, ...links].join(" ");
   } catch (error) {
     if (signal.aborted) return;
     if (!(error instanceof api.ApiError)) console.error(error);

@@ -42,16 +42,19 @@ function mount(host, make) {
 
 /**
  * @typedef {{label: string, values: (number|null)[], final: boolean[], color: string,
- *   reasons?: (string|null)[]}} Series values by day; `color` names a CSS variable
+ *   reasons?: (string|null)[], before?: (number|null)[]}} Series values by day; `color` names a CSS
+ *   variable; `before` is drawn as a thin line
  * @param {HTMLElement} host
  * @param {{days: string[], series: Series[], format: Function, tick?: Function,
- *   area?: boolean, zero?: boolean}} options
+ *   area?: boolean, zero?: boolean, duration?: boolean}} options `duration`: seconds on a scale for
+ *   both seconds and days
  */
-export function lineChart(host, { days, series, format, tick = format, area = false, zero = true }) {
-  const columns = series.flatMap(({ values, final }) => [
+export function lineChart(host, { days, series, format, tick = format, area = false, zero = true, duration = false }) {
+  const columns = series.flatMap(({ values, final, before }) => [
     values.map((v, i) => (final[i] ? v : null)),
     // The dashes begin at the last final value, so that the line does not break.
     values.map((v, i) => (!final[i] || final[i + 1] === false || final[i - 1] === false ? v : null)),
+    ...(before ? [before] : []),
   ]);
   const lines = () => series.flatMap((one) => {
     const stroke = css(one.color);
@@ -71,15 +74,18 @@ export function lineChart(host, { days, series, format, tick = format, area = fa
           filter: dots((i) => !one.final[i] && one.values[i] !== null),
         },
       },
+      ...(one.before ? [{ label: "before", auto: false, stroke: css("--control"), width: 1, points: { show: false } }] : []),
     ];
   });
+  // What was before may leave the picture where it would flatten the rest.
+  const before = largest(series.flatMap((one) => one.before ?? []));
   mount(host, (width, height) => plot(host, {
-    width, height, days, columns, lines: lines(), tick,
-    range: (u, low, high) => span(low, high, zero),
-    rows: (i) => series.map((one) => ({
+    width, height, days, columns, lines: lines(), tick, duration,
+    range: (u, low, high) => span(low, high && Math.max(high, Math.min(before, high * 1.5)), zero),
+    rows: (i) => series.flatMap((one) => [{
       color: one.color, label: series.length > 1 ? one.label : "", final: one.final[i],
       text: format(one.values[i]), note: one.final[i] ? null : one.reasons?.[i],
-    })),
+    }, ...(one.before ? [{ color: "--control", label: "weekday before", text: format(one.before[i]) }] : [])]),
   }));
 }
 
@@ -116,7 +122,7 @@ function span(low, high, zero) {
   return [Math.max(0, low - room), high + room];
 }
 
-function plot(host, { width, height, days, columns, lines, tick, range, rows, pad = false }) {
+function plot(host, { width, height, days, columns, lines, tick, range, rows, pad = false, duration = false }) {
   const x = days.map((day) => toDate(day).getTime() / 1000);
   const half = pad || days.length === 1 ? 43200 : 0;
   const grid = { stroke: css("--line"), width: 1 };
@@ -128,7 +134,7 @@ function plot(host, { width, height, days, columns, lines, tick, range, rows, pa
     cursor: { y: false, drag: { x: false, y: false, setScale: false }, points: { show: false } },
     scales: {
       x: { time: false, range: [x[0] - half, x[x.length - 1] + half] },
-      y: { range },
+      y: duration ? { range, distr: 4, asinh: 1 } : { range },
     },
     series: [{}, ...lines],
     axes: [
@@ -141,11 +147,15 @@ function plot(host, { width, height, days, columns, lines, tick, range, rows, pa
         ...axis, gap: 4, grid, space: 28,
         size: (u, values) => 12 + 6.4 * Math.max(3, largest((values ?? []).map((v) => v.length))),
         values: (u, at) => at.map((v) => tick(v)),
+        ...(duration ? { filter: (u, at) => at, splits: (u, axis, low, high) => spread(DURATIONS.filter((s) => s <= high), u.bbox.height / devicePixelRatio / 22) } : {}),
       },
     ],
     plugins: [readout(days, rows)],
   }, [x, ...columns], host);
 }
+
+const DURATIONS = [0, 1, 10, 60, 600, 3600, 6 * 3600, 86400, 7 * 86400, 30 * 86400];
+const spread = (marks, most) => marks.filter((_, i) => i % Math.ceil(marks.length / most) === 0);
 
 // Counted from the end, so that the latest day has its label.
 const everyNth = (x, n) => x.filter((_, i) => (x.length - 1 - i) % n === 0);

@@ -3,7 +3,7 @@
 import { count, cut, date, percent, plural, pValue, points, precise, relative, signed } from "./format.js";
 
 const LOOKS = "It is right for one look, at an end that was planned.";
-const hours = (n) => (n % 24 || n <= 48 ? plural(n, "hour") : plural(n / 24, "day"));
+export const hours = (n) => (n % 24 || n <= 48 ? plural(n, "hour") : plural(n / 24, "day"));
 
 function events(names) {
   if (!names) return "any event";

@@ -1,6 +1,6 @@
 /** Cards: a title, a picture or a table, and a CSV file. */
 
-import { swatch } from "./chart.js";
+import { lineChart, swatch } from "./chart.js";
 import { download } from "./csv.js";
 import { el, name } from "./dom.js";
 import { count, cut, plural, words } from "./format.js";
@@ -13,15 +13,16 @@ let nth = 0;
  * @typedef {{label: string, title?: string|Node, write?: (value: *, row: Array<*>) => string|Node, number?: boolean}} Column
  * @param {{title: string, file: string, columns: Column[], rows: () => Array<Array<*>>,
  *   csv?: {columns: Column[], rows: () => Array<Array<*>>}, picture?: HTMLElement, head?: Node[],
- *   note?: *, size?: string, adds?: string[]}} options `csv` when the file has more than the table;
+ *   note?: *, size?: string, adds?: string[], toggled?: boolean}} options without `toggled`, the
+ *   picture is its own table; `csv` when the file has more than the table;
  *   `adds` names the columns that the table's last row adds up over all rows that it leaves out
  */
-export function card({ title, file, columns, rows, csv = { columns, rows }, picture, head, note, size = "", adds }) {
+export function card({ title, file, columns, rows, csv = { columns, rows }, picture, head, note, size = "", adds, toggled = true }) {
   const id = `card-${++nth}`;
   const short = cut(title, 80);
   const draw = () => table(short, columns, rows(), { adds });
   const numbers = picture ? el("div", { class: `numbers ${size}`, hidden: true }) : draw();
-  const toggle = picture && el("button", {
+  const toggle = picture && toggled && el("button", {
     type: "button", class: "quiet", "aria-pressed": "false", "aria-label": `Table: ${short}`,
     onclick: () => {
       const open = numbers.hidden;
@@ -49,6 +50,27 @@ export function figure({ key, summary, draw, head = [], size = "", ...options })
     "aria-label": `${cut(options.title, 80)}. ${summary} The button Table shows the numbers.` });
   draw(host);
   return card({ ...options, size, picture: host, head: [head, key && legend(key)] });
+}
+
+/**
+ * A card with lines by day. @param {{days: string[], reasons: (string|null)[],
+ *   lines: {label: string, color: string, value: (day: string) => number|null}[]}} options the first lines are drawn
+ */
+export function dayLines({ days, lines, reasons, skip = 0, write, tick, zero, duration, note, file, which, one = "line", ...options }) {
+  const final = reasons.map((text) => !text);
+  const drawn = lines.slice(skip, skip + MOST.lines);
+  const series = drawn.map((line) => ({ final, ...line, values: days.map(line.value), reasons }));
+  return figure({
+    ...options,
+    key: drawn,
+    file: `${file}_${days[0]}_${days[days.length - 1]}`,
+    columns: [{ label: "day" }, ...lines.map((line) => ({ label: line.label, title: name(line.label, 24), number: true, write })),
+      { label: "state", title: "State" }],
+    rows: () => days.map((day, i) => [day, ...lines.map((line) => line.value(day)), reasons[i] ?? "final"]).reverse(),
+    note: [note, partly(drawn.length, lines.length, one, which), pending(reasons, "Dashed")],
+    summary: `${plural(drawn.length, "line")} over ${days.length} days.`,
+    draw: (host) => lineChart(host, { days, series, format: write, tick, zero, duration }),
+  });
 }
 
 export function legend(entries) {

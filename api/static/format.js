@@ -52,6 +52,9 @@ export const time = (instant) => (instant ? `${date(instant)}, ${clock.format(ne
 export const stamp = (instant) => (instant ? `${day(instant)}, ${clock.format(new Date(instant))}` : NONE);
 export const hour = (instant) => `${clock.format(new Date(instant))} UTC`;
 
+/** "3 – 9 Nov 2026" */
+export const days = (from, to) => (from === to ? date(from) : dayYear.formatRange(toDate(from), toDate(to)));
+
 /** "4 min ago", by the server's clock. */
 export function age(instant, now) {
   const s = (now - new Date(instant)) / 1000;

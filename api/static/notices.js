@@ -2,7 +2,8 @@
 
 import { el, name } from "./dom.js";
 import { age, cut, list, time, words } from "./format.js";
-import { WINDOWS } from "./state.js";
+import { groupBy } from "./numbers.js";
+import { MOST_DAYS, WINDOWS } from "./state.js";
 
 // Runs are daily, and may start late or be slow: two hours more.
 const OVERDUE_S = 26 * 3600;
@@ -30,7 +31,7 @@ export function overdue(ready, runs) {
   const late = (ready?.jobs ?? []).filter((job) => job.age_seconds > OVERDUE_S);
   const last = runs[0]?.started_at;
   const stopped = late.length && last && secondsBetween(last, ready.generated_at) > OVERDUE_S;
-  const texts = [...grouped(late, (job) => job.data_as_of)].map(([asOf, group]) =>
+  const texts = [...groupBy(late, (job) => job.data_as_of)].map(([asOf, group]) =>
     `The ${jobs(group.map((job) => job.job_name))} ${group.length > 1 ? "are" : "is"} overdue: `
     + `${group.length > 1 ? "they have" : "it has"} not succeeded since ${time(asOf)}. `
     + "What happened after that is missing here.");
@@ -67,7 +68,7 @@ function outcome(run, ready) {
 /** Jobs whose latest finished run failed. @param {Array} runs newest first */
 export function failures(runs, ready) {
   const bad = latest(runs.filter((run) => run.status !== "RUNNING"), ready).filter((run) => run.status === "FAILED");
-  return [...grouped(bad, (run) => JSON.stringify([run.error_text, outcome(run, ready)])).values()].map((group) => ({
+  return [...groupBy(bad, (run) => JSON.stringify([run.error_text, outcome(run, ready)])).values()].map((group) => ({
     text: `The last run of the ${jobs(group.map((run) => run.job_name))} failed on `
       + `${time(group[0].finished_at ?? group[0].started_at)}. ${outcome(group[0], ready)}`,
     error: group[0].error_text,
@@ -78,7 +79,7 @@ export function failures(runs, ready) {
 export function running(runs, ready) {
   const all = latest(runs, ready).filter((run) => run.status === "RUNNING");
   const dead = (run) => secondsBetween(run.started_at, ready?.generated_at) > OVERDUE_S;
-  return [...grouped(all, dead)].map(([isDead, group]) => {
+  return [...groupBy(all, dead)].map(([isDead, group]) => {
     const [named, since] = [jobs(group.map((run) => run.job_name)), time(group[group.length - 1].started_at)];
     return isDead ? `The ${named} began on ${since} and logged no end. Most likely the run was killed; the next one finds out.`
       : `The ${named} ${group.length > 1 ? "are" : "is"} being computed since ${since}.`;
@@ -92,6 +93,10 @@ export function unknown(state) {
     if (key === "window") {
       return ["The page has windows of ", list(WINDOWS.map(String)), " days, not of ", name(value || "none"), `. Shown: ${state.window} days.`];
     }
+    if (key === "range") return ["The days ", name(value), ` of the link are not a range of 1 to ${MOST_DAYS} days. Shown: ${state.days} days.`];
+    if (key === "both") return ["The link gives a window and the days ", name(value), ". Shown: those days."];
+    if (key === "dimension") return [name(value), " is not a dimension. Shown: all users."];
+    if (key === "mode" || key === "period") return [`There is no ${key} `, name(value), "."];
     if (key === "day") return [`${words(state.view)} shows all of its days, not only `, name(value), "."];
     if (key === "twice") return ["The link gives ", name(value), " more than once. Shown: the last one."];
     return ["The page knows nothing called ", name(key), " in a link, and left it out."];
@@ -115,10 +120,4 @@ export function notices(ready, runs, unmet) {
 /** An error's text, folded away. */
 export function said(title, error) {
   return el("details", {}, el("summary", {}, title), el("pre", { tabindex: "0" }, cut(error, 4000)));
-}
-
-function grouped(items, by) {
-  const groups = new Map();
-  for (const item of items) groups.set(by(item), [...(groups.get(by(item)) ?? []), item]);
-  return groups;
 }

@@ -60,4 +60,28 @@ export function first(list, most, chosen) {
 /** A long list without its middle. */
 export const ends = (list, most) => (list.length > most ? [...list.slice(0, most - 1), list[list.length - 1]] : list);
 
+/** How far back a range is compared: whole weeks, so that each day meets the same weekday. */
+export const weeksBack = (days) => Math.ceil(days / 7) * 7;
+export const ratio = (part, whole) => (whole ? part / whole : null);
+
+export function groupBy(items, by) {
+  const groups = new Map();
+  for (const item of items) groups.has(by(item)) ? groups.get(by(item)).push(item) : groups.set(by(item), [item]);
+  return groups;
+}
+
+/**
+ * Cohorts as one: of each number of periods, those whose cell is final and whose size is known.
+ * @param {{cells: Map<number, Object>}[]} cohorts
+ */
+export function pooled(cohorts, most) {
+  const cells = new Map();
+  for (let n = 0; n <= most; n++) {
+    const known = cohorts.map((one) => one.cells.get(n)).filter((cell) => cell && cell.is_final !== false && cell.cohort_size > 0);
+    const [users, size] = ["users_count", "cohort_size"].map((key) => sum(known.map((cell) => cell[key])));
+    if (known.length) cells.set(n, { users_count: users, cohort_size: size, retention: users / size, cohorts: known.length });
+  }
+  return { cells };
+}
+
 export const unique = (values) => [...new Set(values)];

@@ -1,11 +1,11 @@
 /** Messages in place of numbers. */
 
 import { ApiError } from "./api.js";
-import { el } from "./dom.js";
-import { cut } from "./format.js";
-import { go } from "./state.js";
+import { el, name } from "./dom.js";
+import { count, cut } from "./format.js";
+import { MOST_DAYS, go } from "./state.js";
 
-const code = (text) => el("code", {}, text);
+export const code = (text) => el("code", {}, text);
 
 export function message(title, text, ...actions) {
   return el("div", { class: "card message" },
@@ -22,11 +22,29 @@ export function noRunYet() {
   ]);
 }
 
-export function nothingInWindow(days) {
-  return message(`Nothing in these ${days} days`,
-    "Runs have been made, but none of them wrote a day of this window. Choose a longer one, or see under Ingestion when the last run was.",
-    days < 90 && el("button", { type: "button", onclick: () => go({ window: 90 }) }, "Show 90 days"));
+/** The command that computes these days. */
+export const command = (job, { from, to, days }) =>
+  code(`python cli.py${job && ` --job ${job}`} ${from ? `--from ${from} --to ${to}` : `--window-days ${days}`}`);
+
+export function nothingInWindow(state) {
+  return message(`Nothing in these ${state.days} days`,
+    ["Runs have been made, but none of them wrote a day of this range. ", command("", state),
+      " computes them. Or choose a longer range, or see under Ingestion when the last run was."],
+    state.days < MOST_DAYS && el("button", { type: "button", onclick: () => go({ window: MOST_DAYS }) }, `Show ${MOST_DAYS} days`));
 }
+
+/** No row of a job's table in the range: what to run, or what the API said. */
+export function notComputed(what, run, error) {
+  return message("Not computed yet", error ? [`${what}: `, explained(error).join(": ")]
+    : [`${what}: no row is stored for these days. Run `, run, ", then refresh this page."]);
+}
+
+/** That no event of the app has one of the names that a step or a metric counts. @param {number} all names in the range */
+export const noneOf = (all, wanted) => [
+  `None of your ${count(all)} event names is `,
+  wanted.slice(0, 4).map((one, i) => [i ? " or " : "", el("code", {}, name(one, 40))]),
+  wanted.length > 4 && ` or one of ${count(wanted.length - 4)} others`,
+];
 
 export function noExperiments() {
   return message("No experiments yet",

@@ -13,6 +13,7 @@ PICTURES = {
     "overview-dark": ("#/overview?window=14", "dark", WIDE),
     "experiments": ("#/experiments?window=14&experiment=exp_first_workout", "light", TALL),
     "funnel": ("#/funnel?window=30&experiment=exp_first_workout", "light", WIDE),
+    "retention": ("#/retention?window=30", "light", WIDE),
     "ingestion": ("#/ingestion?window=30", "light", WIDE),
     "phone": ("#/funnel?window=14", "dark", PHONE),
 }

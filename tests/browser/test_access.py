@@ -87,7 +87,7 @@ def test_keyboard_reaches_everything(visit, site):
 
     page.locator("input[name=window]:checked").focus()
     page.keyboard.press("ArrowRight")
-    expect(page).to_have_url(re.compile("window=30"))
+    expect(page).to_have_url(re.compile("from=2026-10-26&to=2026-11-24$"))
 
     toggle = page.get_by_role("button", name="Table: Daily active users")
     page.wait_for_selector("#panel[aria-busy=false]")
@@ -98,7 +98,7 @@ def test_keyboard_reaches_everything(visit, site):
 
 
 def test_focus_stays_when_a_choice_redraws_the_view(visit, site):
-    page = visit(site, "#/funnel").page
+    page = visit(site, "#/funnel?mode=same-day").page
     page.locator("#day").focus()
     page.keyboard.press("ArrowDown")
     page.wait_for_selector("#panel[aria-busy=false]")
@@ -116,6 +116,6 @@ def test_back_button_goes_through_the_views(visit, site):
     page = visit(site, "#/overview?window=30").page
     page.get_by_role("tab", name="Funnel").click()
     page.wait_for_selector(".steps")
-    assert "window=30" in page.url
+    assert "#/funnel?from=2026-10-26&to=2026-11-24" in page.url
     page.go_back()
     expect(page).to_have_title(re.compile("^Overview"))

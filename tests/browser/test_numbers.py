@@ -77,6 +77,136 @@ def test_readouts_are_those_of_the_tables(visit, site, demo_conninfo):
     ]
 
 
+def file(page, button):
+    return list(csv.DictReader(io.StringIO(page.download(f"CSV: {button}"))))
+
+
+def cells(text):
+    return float(text) if text else None
+
+
+@pytest.mark.parametrize(
+    ("metric", "title", "rows"),
+    [
+        *((metric, title, f"daily_dimension_rollups where metric_name = '{metric}'")
+          for metric, title in {"dau": "Daily", "new_users": "New", "logging_rate_24h": "24-hour",
+                                "sessions_submitted": "Sessions"}.items()),
+        *((period, title, f"active_user_rollups where period = '{period}'")
+          for period, title in {"week": "Weekly", "month": "Monthly"}.items()),
+    ],
+)  # fmt: skip
+def test_values_of_a_dimension_are_those_of_the_tables(
+    visit, site, demo_conninfo, metric, title, rows
+):
+    column = "value" if "metric_name" in rows else "users_count"
+    query = f"""
+        select jsonb_object_agg(day || ' ' || split_part(dimension_key, '=', 2), {column})
+        from analytics.{rows} and dimension_key like 'platform=%' and day >= '2026-11-11'
+    """
+    (expected,) = one(demo_conninfo, query)
+    page = visit(site, "#/overview?window=14&dimension=platform")
+    found = {f"{row['day']} {value}": cells(cell) for row in file(page, title)
+             for value, cell in row.items() if value not in ("day", "state")}  # fmt: skip
+    # A value that no event of a day has: no users, and no rate.
+    absent = None if metric == "logging_rate_24h" else 0
+    assert len(expected) > 20
+    assert found == dict.fromkeys(found, absent) | expected
+
+
+def test_active_users_are_those_of_the_table(visit, site, demo_conninfo):
+    week, month, sticky = one(demo_conninfo, """
+        with days as (
+            select day, sum(users_count) filter (where period = 'week') as week,
+                sum(users_count) filter (where period = 'month') as month,
+                sum(users_count) filter (where period = 'day') as daily
+            from analytics.active_user_rollups
+            where dimension_key = 'overall' and is_final and day >= '2026-11-11'
+            group by day
+        )
+        select max(week) filter (where day = '2026-11-23'),
+            max(month) filter (where day = '2026-11-23'), avg(1.0 * daily / month)
+        from days
+    """)  # fmt: skip
+    page = visit(site, "#/overview?window=14")
+    values = page.page.locator(".value").all_inner_texts()[-3:]
+    assert values == [f"{week:,}", f"{month:,}", f"{sticky:.1%}"]
+
+
+@pytest.mark.parametrize(
+    ("choice", "keys"),
+    [("", "dimension_key = 'overall'"), ("&dimension=platform", "dimension_key like 'platform=%'"),
+     ("&dimension=platform%3Dios", "dimension_key = 'platform=ios'"),
+     ("&experiment=exp_first_workout", "dimension_key like 'exp_first_workout:%'")],
+)  # fmt: skip
+def test_funnel_in_order_is_that_of_the_table(visit, site, demo_conninfo, choice, keys):
+    query = f"""
+        with steps as (
+            select dimension_key, step, step_name, sum(users_count) as users,
+                percentile_cont(0.5) within group (order by median_seconds) as seconds
+            from analytics.funnel_conversion_rollups
+            where is_final and day >= '2026-10-26' and {keys}
+            group by 1, 2, 3
+        )
+        select jsonb_object_agg(regexp_replace(dimension_key, '^(platform=|.*:)', '') || step_name,
+            array[users, 1.0 * users / (select users from steps as before
+                where before.dimension_key = steps.dimension_key and before.step = 1), seconds])
+        from steps
+    """
+    (expected,) = one(demo_conninfo, query)
+    page = visit(site, f"#/funnel?window=30{choice}")
+    rows = file(page, "Core journey")
+    group = [key for key in rows[0] if key in ("variant", "value")]
+    found = {}
+    for row in rows:
+        key = row[group[0]] if group else "ios" if "ios" in choice else "overall"
+        numbers = [row["users"], row["from_first_step"], row["median_seconds"]]
+        found[key + row["step"]] = [float(number) for number in numbers]
+    assert len(expected) in (5, 10, 15)
+    assert found == {key: pytest.approx(value) for key, value in expected.items()}
+
+
+@pytest.mark.parametrize("period", ["day", "week"])
+def test_retention_is_that_of_the_table(visit, site, demo_conninfo, period):
+    query = f"""
+        select jsonb_object_agg(cell.cohort_start || ' ' || cell.period_number,
+            array[cell.users_count, round(100.0 * cell.users_count / size.users_count)])
+        from analytics.retention_rollups as cell
+        inner join analytics.retention_rollups as size
+            using (period, cohort_start, dimension_key)
+        where period = '{period}' and dimension_key = 'overall' and size.period_number = 0
+            and cell.period_number > 0 and cohort_start >= '2026-10-26'
+    """
+    (expected,) = one(demo_conninfo, query)
+    page = visit(site, f"#/retention?window=30&period={period}")
+    rows = file(page, f"Retention by {period}")
+    assert {
+        f"{row['cohort']} {row[period]}": [int(row["users"]), pytest.approx(
+            100 * float(row["retention"]), abs=0.5001)]
+        for row in rows if row[period] != "0"
+    } == expected  # fmt: skip
+    shown = page.page.locator(".triangle tr:not(.pooled) .cell").evaluate_all(
+        "(cells) => cells.map((cell) => [cell.firstChild.data, cell.children[0].innerText])"
+    )
+    order = sorted(expected, key=lambda key: (key[:10], int(key[11:])))
+    assert [int(users) for _, users in shown] == [expected[key][0] for key in order]
+    assert [float(share[:-1]) for share, _ in shown] == [
+        pytest.approx(expected[key][1], abs=0.5001) for key in order
+    ]
+    pooled = {}
+    for row in rows:
+        if row["state"] == "final":
+            users, size = pooled.get(row[period], (0, 0))
+            pooled[row[period]] = users + int(row["users"]), size + int(row["cohort_size"])
+    top = page.page.locator(".pooled .cell").all_inner_texts()
+    assert [int(text.split()[1].replace(",", "")) for text in top] == [
+        pooled[str(n)][0] for n in range(1, len(top) + 1)
+    ]
+    assert [float(text.split("%")[0]) for text in top] == [
+        pytest.approx(100 * users / size, abs=0.5001)
+        for users, size in (pooled[str(n)] for n in range(1, len(top) + 1))
+    ]
+
+
 @pytest.mark.parametrize(
     ("title", "metric", "count", "users", "size"),
     [
@@ -127,6 +257,10 @@ CLAIMS = {
             event_volume_by_name: JSON.parse('{"__proto__": 3, "7": 5}') } }]).byName)
             === '7,5,__proto__,3'""",
         "String(m.first([1, 2, 3, 4], 2, 4)) === '1,4' && String(m.first([1], 2, 9)) === '1'",
+        """m.pooled([{ cells: new Map([[1, { users_count: 1, cohort_size: 2 }]]) },
+            { cells: new Map([[1, { users_count: 5, cohort_size: 8, is_final: false }],
+            [2, { users_count: 5, cohort_size: null }]]) }], 3).cells.get(1).retention === 0.5""",
+        "m.weeksBack(14) === 14 && m.weeksBack(30) === 35 && m.weeksBack(1) === 7",
         "String(m.ends([1, 2, 3, 4], 3)) === '1,2,4' && String(m.ends([1, 2], 2)) === '1,2'",
     ],
     "csv.js": [
@@ -163,7 +297,20 @@ CLAIMS = {
         "m.read('#/funnel?window=31&day=x').window === 14 && m.read('#/no').view === 'overview'",
         "String(m.read('#/no?window=7.0&b=1').unknown) === 'view,no,window,7.0,b,1'",
         "m.read('').unknown.length === 0 && m.read('#/funnel?window=7').unknown.length === 0",
-        "m.write(m.read('#/funnel?window=30&day=2026-11-01')).endsWith('=30&day=2026-11-01')",
+        "m.write(m.read('#/funnel?window=30&day=2026-11-01'))"
+        ".endsWith('=30&mode=same-day&day=2026-11-01')",
+        "m.length('2026-02-28', '2026-03-01') === 2 && isNaN(m.length('2026-02-30', '2026-03-1'))",
+        "m.length('2026-09-01', '2026-11-29') === 90",
+        "isNaN(m.length('2026-09-01', '2026-11-30')) && isNaN(m.length('', '2026-11-30'))",
+        "m.read('#/funnel?from=2026-11-02&to=2026-11-01').unknown[0][0] === 'range'",
+        "m.read('#/?from=2026-11-01&to=2026-11-02&window=7').unknown[0][0] === 'both'",
+        "m.read('#/?dimension=exp%3AA').unknown[0][0] === 'dimension'",
+    ],
+    "dimension.js": [
+        "m.label('a=%28none)') === '“(none)”' && m.label('a=(none)') === '(none)'",
+        "m.label('a=') === '“”' && m.label('a=b=c%3A%2528') === 'b=c:%28'",
+        "m.parse('e%3A1:v%251').variant === 'v%1' && m.parse('e=1:v').dimension === undefined",
+        "m.matches('a', 'a=b') && !m.matches('a', 'ab=c') && m.matches('', 'overall')",
     ],
 }  # fmt: skip
 

@@ -126,13 +126,59 @@ def funnels():
     ]}  # fmt: skip
 
 
+KEYS = ["overall", *(f"kind={n:04}" + LONG * (n == 7) for n in range(3000)), "kind=(other)"]
+
+
+def conversions():
+    def row(day, step, users, key):
+        return {"day": day, "funnel_name": "long", "step": step + 1, "dimension_key": key,
+                "step_name": named("step", step), "users_count": users, "median_seconds": step,
+                "is_final": day != DAYS[-1]}  # fmt: skip
+
+    steps = [{"funnel_name": "long", "step": n + 1, "step_name": named("step", n),
+              "event_names": [LONG] if n < 299 else [f"{n} {LONG}"] * 300,
+              "conversion_window_hours": 168} for n in range(300)]  # fmt: skip
+    return HEAD | {"steps": steps, "rows": [
+        *(row(day, step, 300 - step, "overall") for day in DAYS for step in range(299)),
+        *(row(DAYS[0], step, 9, key) for key in KEYS[1:] for step in (0, 1)),
+        *(row(DAYS[0], 0, 1000 + n, f"large:v{n:03}") for n in range(500)),
+    ]}  # fmt: skip
+
+
+def retention():
+    cohorts = [f"{year}-{month:02}-{day:02}" for year in (2025, 2026) for month in range(1, 11)
+               for day in range(1, 29)]  # fmt: skip
+    return HEAD | {"rows": [
+        {"period": "day", "cohort_start": start, "period_number": n, "dimension_key": key,
+         "users_count": 90 - n, "cohort_size": 90, "retention": 1 - n / 90, "is_final": True}
+        for key, starts in [("overall", cohorts), *((key, cohorts[:2]) for key in KEYS[1:])]
+        for start in starts for n in range(31 if key == "overall" else 2)
+    ]}  # fmt: skip
+
+
+def active():
+    return HEAD | {"rows": [
+        {"day": day, "period": period, "dimension_key": key, "users_count": 9, "is_final": True}
+        for day in DAYS for period in ("day", "week", "month") for key in KEYS
+    ]}  # fmt: skip
+
+
+def dimensions():
+    return HEAD | {"rows": [
+        {"day": day, "metric_name": metric, "dimension_key": key, "value": 0.5, "is_final": True,
+         "dimensions": {"cohort_size": 2}}
+        for day in DAYS for metric in ("dau", "logging_rate_24h") for key in KEYS[1:]
+    ]}  # fmt: skip
+
+
 def daily():
     metrics = {f"metric {n}": n for n in range(1000)} | {
         "dau": 1,
         "event_volume_by_name": {LONG: 1},
     }
     days = [{"day": day, "metrics": metrics, "is_final": {"dau": False}} for day in DAYS]
-    return HEAD | {"window_start": f"{DAYS[0]}T00:00:00.000Z", "days": days}
+    ends = {"window_start": f"{DAYS[0]}T00:00:00.000Z", "window_end": "2026-11-25T00:00:00.000Z"}
+    return HEAD | ends | {"days": days}
 
 
 def summary():
@@ -167,6 +213,10 @@ ANSWERS = {
     "readouts": readout,
     "experiments": experiments,
     "funnels": funnels,
+    "conversions": conversions,
+    "retention": retention,
+    "active": active,
+    "dimensions": dimensions,
     "daily": daily,
     "summary": summary,
 }
@@ -194,7 +244,9 @@ def hostile(visit, site):
 
 
 def test_every_view_limits_what_it_draws(hostile):
-    for view in ("overview", "ingestion", "funnel?funnel=long"):
+    for view in ("overview", "overview?dimension=kind", "ingestion", "retention",
+                 "retention?dimension=kind", "funnel?dimension=kind", "funnel?experiment=large",
+                 "funnel", "funnel?funnel=long&mode=same-day"):  # fmt: skip
         page = hostile(view)
         assert 300 < nodes(page) < MOST_NODES, view
         assert not page.is_wider_than_the_screen()
@@ -233,7 +285,7 @@ def test_many_experiments_can_be_searched_and_many_variants_add_up(hostile):
 
 
 def test_funnel_of_many_variants_counts_the_rest(hostile):
-    page = hostile("funnel?funnel=long&experiment=large")
+    page = hostile("funnel?funnel=long&experiment=large&mode=same-day")
     text = page.text()
     assert "8 of 500 variants" in text and "50 of 300 steps" in text
     assert "Not in these lists: 51 funnels and 4,901 experiments" in text

@@ -24,7 +24,7 @@ HOSTILE = [
 def test_no_run_yet(visit, serve, lasting_database):
     address = serve(lasting_database())
     page = visit(address)
-    for view in ("overview", "experiments", "funnel", "ingestion"):
+    for view in ("overview", "experiments", "funnel", "retention", "ingestion"):
         page.open(f"#/{view}")
         expect(page.page).to_have_title(re.compile(f"^{view}", re.I))
         page.settle()
@@ -62,6 +62,60 @@ def test_experiment_without_a_readout_says_what_to_do(visit, serve, copy, change
     assert said in page.text(".message") and page.page.locator(".verdict").count() == 0
     assert page.page.locator(".uplot").count() == 4
     assert page.axe() == []
+
+
+def test_view_without_rows_says_what_to_run(visit, serve, copy):
+    copy.execute(
+        "truncate analytics.retention_rollups, analytics.active_user_rollups,"
+        " analytics.funnel_conversion_rollups, analytics.daily_dimension_rollups"
+    )
+    page = visit(serve(copy.info.dsn), expected="503")
+    days = "--from 2026-11-01 --to 2026-11-07"
+    for link, said in {
+        "overview?window=30": "--job retention --window-days 30",
+        "overview?window=7&dimension=platform": "--job daily --window-days 7",
+        "retention?window=7": "--job retention --window-days 90",
+        "funnel?from=2026-11-01&to=2026-11-07": f"--job funnel {days}",
+    }.items():
+        page.open(f"?{link}#/{link}")
+        assert f"python cli.py {said}" in page.text(".message >> nth=0")
+    assert page.page.locator("#filter").count() == 0 and page.axe() == []
+    copy.execute("drop table analytics.active_user_rollups")  # of an earlier version
+    page.open("?earlier#/overview")
+    assert "Active users" in page.text(".message") and page.page.locator(".uplot").count() == 6
+
+
+def test_cell_that_was_not_computed_says_what_to_run(visit, serve, copy):
+    copy.execute("delete from analytics.retention_rollups where cohort_start = '2026-11-10'"
+                 " and period_number in (0, 3) and period = 'day'")  # fmt: skip
+    page = visit(serve(copy.info.dsn), "#/retention?window=30")
+    row = page.page.get_by_role("row", name="Tue 10 Nov").inner_text()
+    assert row.count("?") == 15 and "%" not in row  # without its size a cohort has no shares
+    said = "not computed, 2 cells. Run python cli.py --job retention --window-days 90"
+    assert said in page.text()
+
+
+def test_step_or_metric_that_no_event_matches_says_so(visit, serve, copy):
+    copy.execute("update analytics.funnel_steps set event_name = 'lesson' || step where step > 2")
+    copy.execute("update analytics.funnel_conversion_rollups set users_count = 0 where step > 2")
+    copy.execute(
+        "update analytics.funnel_rollups set users_count = 0 where step_name in"
+        " ('exercise_logged', 'session_submitted', 'achievement_unlocked')"
+    )
+    copy.execute("delete from analytics.daily_metric_rollups"
+                 " where dimension_key = 'session_submitted'")  # fmt: skip
+    page = visit(serve(copy.info.dsn), viewport=PHONE)
+    cards = page.page.locator("section.figure", has_text="which this metric counts")
+    said = cards.all_inner_texts()
+    assert [text.split("\n")[0] for text in said] == ["Sessions submitted", "24-hour logging rate"]
+    assert "None of your 11 event names is session_submitted" in said[0]
+    for link in ("#/funnel", "#/funnel?mode=same-day"):
+        page.open(f"?{link[2:]}{link}")
+        steps = page.page.locator(".steps li").all_inner_texts()
+        assert "None of your 11 event names is lesson3; set your own steps in" in steps[2]
+        assert "seeds/funnel/funnel_steps.csv" in steps[3] and "0" not in steps[2]
+        assert page.page.locator(".legend").first.inner_text() == "Workout engaged"
+    assert page.axe() == [] and not page.is_wider_than_the_screen()
 
 
 def test_window_without_rows(visit, serve, demo_conninfo):
@@ -102,7 +156,7 @@ def test_notice_of_a_failed_run_says_whose_numbers_are_shown(visit, serve, copy)
     page = visit(address, "#/ingestion")
     failed = page.page.locator(".notice.bad").all_inner_texts()
     assert [text.split(" failed on 25 Nov 2026")[0] for text in failed] == [
-        "The last run of the daily and funnel jobs",
+        "The last run of the daily, funnel, and retention jobs",
         "The last run of the experiment job",
     ]
     assert "the numbers are those of this run" in failed[0]
@@ -111,7 +165,7 @@ def test_notice_of_a_failed_run_says_whose_numbers_are_shown(visit, serve, copy)
     assert "elsewhere" not in page.text("#notices") and "computed" not in page.text("#notices")
     page.page.locator("#notices summary").first.click()
     assert BAD_NAME in page.text("#notices")
-    assert page.text("#panel").count("failed") == 5
+    assert page.text("#panel").count("failed") == 6
     assert page.axe() == []
     assert "owned" not in page.page.title()
 
@@ -128,15 +182,18 @@ def test_hostile_names_are_shown_as_text(visit, serve, copy):
             """,
             [day, f"hostile {nth}", 90000 - nth, name, day],
         )
+    for table in ("retention_rollups", "active_user_rollups", "daily_dimension_rollups",
+                  "funnel_conversion_rollups"):  # fmt: skip
+        copy.execute(f"update analytics.{table} set dimension_key = %s where dimension_key ="
+                     " 'platform=ios'", ["platform=" + BAD_NAME])  # fmt: skip
     for table in ("experiment_catalog", "experiment_metric_rollups", "funnel_rollups"):
         copy.execute(
             f"update analytics.{table} set experiment_id = %s where experiment_id = %s",
             [BAD_NAME, "exp_rest_timer"],
         )
-    copy.execute("update analytics.funnel_steps set step_name = %s where step_name = %s",
-                 [BAD_NAME, "active_open"])  # fmt: skip
-    copy.execute("update analytics.funnel_rollups set step_name = %s where step_name = %s",
-                 [BAD_NAME, "active_open"])  # fmt: skip
+    for table in ("funnel_steps", "funnel_rollups", "funnel_conversion_rollups"):
+        copy.execute(f"update analytics.{table} set step_name = %s where step_name = %s",
+                     [BAD_NAME, "active_open"])  # fmt: skip
     address = serve(copy.info.dsn)
     page = visit(address, "#/ingestion", viewport=PHONE)
     for button in page.page.get_by_role("button", name="Table").all():
@@ -149,10 +206,9 @@ def test_hostile_names_are_shown_as_text(visit, serve, copy):
     }
     assert {BAD_NAME, "'=cmd|'/c calc'!A1", "n" * 5000} <= cells
     assert page.axe() == []
-    for view in ("experiments", "funnel"):
-        page.open(f"#/{view}")
-        expect(page.page).to_have_title(re.compile(f"^{view}", re.I))
-        page.settle()
+    for view in ("experiments", "funnel?mode=same-day", "funnel?dimension=platform",
+                 "overview?dimension=platform", "retention?dimension=platform"):  # fmt: skip
+        page.open(f"?{view}#/{view}")
         assert "<img src=x" in page.text("#panel")
         assert page.page.locator("#panel img").count() == 0
         assert not page.is_wider_than_the_screen()

@@ -6,8 +6,9 @@ import { el, fill, name } from "../dom.js";
 import { figure, partly, pending } from "../figure.js";
 import { count, date, decimal, percent, plural, tick } from "../format.js";
 import { MOST, first, reason, sum, unique } from "../numbers.js";
-import { hashWith } from "../state.js";
+import { hashWith, range } from "../state.js";
 import { explained, message, noExperiments, noReadout, noRunYet, nothingInWindow } from "../states.js";
+import * as filter from "./filter.js";
 import { resultsCard, variantsCard } from "./results.js";
 import { healthCard, results, verdictCard } from "./verdict.js";
 
@@ -35,7 +36,7 @@ const choose = (all, id) => all.find((one) => one.experiment_id === id)
   ?? all.find((one) => one.status === "RUNNING" && one.latest_day) ?? all[0];
 
 export async function load(state, options) {
-  const data = await api.experiments({ window_days: state.window }, options);
+  const data = await api.experiments(range(state), options);
   const { experiment_id: id } = choose(data.experiments, state.experiment) ?? {};
   if (id === undefined) return data;
   // Without the read-out the days can still be shown.
@@ -51,7 +52,10 @@ export function draw(data, state, { runs, unmet }) {
   if (state.experiment && chosen.experiment_id !== state.experiment) {
     unmet("There is no experiment ", name(state.experiment), ". Shown: ", name(chosen.experiment_id), ".");
   }
-  return el("div", { class: "split" }, picker(all, chosen), detail(chosen, data, state));
+  return [
+    state.dimension && filter.bar([], state, { off: ["experiments"] }),
+    el("div", { class: "split" }, picker(all, chosen), detail(chosen, data, state)),
+  ];
 }
 
 /** Links to the experiments, and a field to search them by when they are many. */
@@ -97,7 +101,7 @@ function detail(one, data, state) {
           [i ? ", " : "", name(key, 24), " ", name(Array.isArray(value) ? value.join(", ") : JSON.stringify(value), 60)]),
         targeting.length > 8 && `, and ${targeting.length - 8} more in the API's answer`] : null)),
     decision(one, variants, data.readout),
-    days.length ? daily(one, variants, days, data) : one.status !== "DRAFT" && nothingInWindow(state.window));
+    days.length ? daily(one, variants, days, data) : one.status !== "DRAFT" && nothingInWindow(state));
 }
 
 /** What the experiment's whole life says, or what is to be done so that it says something. */

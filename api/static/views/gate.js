@@ -15,7 +15,7 @@ const WRITE = {
   ingestion_lag_p95: ["Ingestion lag, 95th percentile", seconds],
 };
 
-export const load = (state, options) => api.summary({ window_days: state.window }, options);
+export const load = (state, options) => api.summary({ window_days: state.window || state.days }, options);
 
 export function draw(data, state, { refused, enter }) {
   const overall = data.metrics.filter((metric) => !metric.dimensions?.experiment_id);

@@ -6,18 +6,21 @@ import { el, name } from "../dom.js";
 import { card, figure, pending } from "../figure.js";
 import { compact, count, percent, plural, seconds } from "../format.js";
 import { MOST, eventTotals, isFinal, reason, sum } from "../numbers.js";
+import { range } from "../state.js";
 import { noRunYet, nothingInWindow } from "../states.js";
+import * as filter from "./filter.js";
 import { runsCard } from "./runs.js";
 
 const TOP = 6;
 
-export const load = (state, options) => api.daily({ window_days: state.window }, options);
+export const load = (state, options) => api.daily(range(state), options);
 
 export function draw(data, state, { runs }) {
   const log = runs.length ? runsCard(runs) : null;
-  if (!data.days.length) return [data.data_as_of || runs.length ? nothingInWindow(state.window) : noRunYet(), log];
+  if (!data.days.length) return [data.data_as_of || runs.length ? nothingInWindow(state) : noRunYet(), log];
   const totals = eventTotals(data.days);
   return [
+    state.dimension && filter.bar([], state, { off: ["events by name and lag"] }),
     el("div", { class: "grid wide-left" }, volume(data, totals), namesCard(data, totals)),
     el("div", { class: "grid wide-right" }, lag(data), log),
   ];
