@@ -251,55 +251,75 @@ entry_keys as (
 
     select
         entry_id,
+        funnel_id,
+        day,
         'overall' as dimension_key
     from entries
     union all
     select
         entries.entry_id,
+        entries.funnel_id,
+        entries.day,
         map_keys.dimension_key
     from entries
     inner join maps on maps.experiment_map = entries.experiment_map
     inner join map_keys on map_keys.map_id = maps.map_id
     union all
-    select * from {{ with_dimension_keys('entries', ['entry_id']) }} as keyed
+    select * from {{ with_dimension_keys('entries', ['entry_id', 'funnel_id', 'day']) }} as keyed
 
 ),
 
--- Numbers sort faster than texts.
-keys as (
-
-    select
-        dimension_key,
-        row_number() over () as key_id
-    from entry_keys
-    group by 1
-
-),
-
+-- The medians need a sort, which is faster by one number.
 cells as (
 
     select
-        entries.day,
-        entries.funnel_id,
+        funnel_id,
+        day,
+        dimension_key,
+        cast(row_number() over () as integer) as cell_id
+    from entry_keys
+    group by 1, 2, 3
+
+),
+
+entry_cells as (
+
+    select
+        entry_keys.entry_id,
+        cells.cell_id
+    from entry_keys
+    inner join cells
+        on
+            cells.funnel_id = entry_keys.funnel_id
+            and cells.day = entry_keys.day
+            and cells.dimension_key = entry_keys.dimension_key
+
+),
+
+medians as (
+
+    select
+        entry_cells.cell_id,
         reached.step,
-        keys.key_id,
         count(*) as users_count,
         percentile_cont(0.5) within group (order by reached.seconds) as median_seconds
     from reached
-    inner join entries on entries.entry_id = reached.entry_id
-    inner join entry_keys on entry_keys.entry_id = reached.entry_id
-    inner join keys on keys.dimension_key = entry_keys.dimension_key
-    group by 1, 2, 3, 4
+    inner join entry_cells on entry_cells.entry_id = reached.entry_id
+    group by 1, 2
 
 ),
 
 counted as (
 
     select
-        cells.*,
-        keys.dimension_key
-    from cells
-    inner join keys on keys.key_id = cells.key_id
+        cells.funnel_id,
+        cells.day,
+        cells.dimension_key,
+        medians.step,
+        medians.users_count,
+        medians.median_seconds
+    from medians
+    inner join cells on cells.cell_id = medians.cell_id
 
 ),
 
