@@ -86,7 +86,10 @@ async function render() {
   asked.abort();
   asked = new AbortController();
   const { signal } = asked;
+  const { hash } = location;
   const state = current();
+  // A new hash aborts the request only when its event arrives, and an answer may come before it.
+  const outdated = () => signal.aborted || location.hash !== hash;
   showHeader(state);
   panel.setAttribute("aria-busy", "true");
   if (!panel.firstChild) panel.append(el("p", { class: "loading" }, "Loading…"));
@@ -98,7 +101,7 @@ async function render() {
       view === gate ? [] : api.runs(20, { signal }).then((answer) => answer.runs).catch(() => []),
       view.load(state, { signal }),
     ]);
-    if (signal.aborted) return;
+    if (outdated()) return;
     dispose();
     const unmet = unknown(state);
     const nodes = view.draw(data, state, { ready, runs, refused, enter, unmet: (...text) => unmet.push(text) });
@@ -107,7 +110,7 @@ async function render() {
     const links = [...document.querySelectorAll(".notice.link")].map((node) => node.textContent);
     byId("status").textContent = [`${heading(state)}.`, ...links].join(" ");
   } catch (error) {
-    if (signal.aborted) return;
+    if (outdated()) return;
     if (!(error instanceof api.ApiError)) console.error(error);
     if (error.status === 401) return reject("The token is no longer accepted. Enter the one that is valid now.");
     dispose();

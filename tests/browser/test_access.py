@@ -112,6 +112,25 @@ def test_focus_stays_when_a_choice_redraws_the_view(visit, site):
     expect(link).to_be_focused()
 
 
+def test_answer_for_a_view_that_was_left_does_not_bring_it_back(visit, site):
+    page = visit(site, "#/ingestion").page
+    # Between the old view's answers and the event of the new hash.
+    page.evaluate(
+        """() => {
+            const { all } = Promise;
+            Promise.all = async (promises) => {
+                const answers = await all.call(Promise, promises);
+                if (location.hash.startsWith("#/ingestion")) location.hash = "#/funnel";
+                return answers;
+            };
+        }"""
+    )
+    page.get_by_role("button", name="Refresh").click()
+    expect(page).to_have_title(re.compile("^Funnel"))
+    expect(page.locator("#heading")).to_contain_text("Funnel")
+    assert "#/funnel" in page.url
+
+
 def test_back_button_goes_through_the_views(visit, site):
     page = visit(site, "#/overview?window=30").page
     page.get_by_role("tab", name="Funnel").click()
