@@ -27,7 +27,16 @@ def ready() -> Response:
     statements = [queries[f"job_{job}"] for job in JOBS]
     found = current_app.extensions["database"].rows_if_there(statements, {})
     jobs = [_job(job, rows, now) for job, rows in zip(JOBS, found, strict=True)]
-    return _uncached(jsonify(ok=True, generated_at=iso(now), jobs=jobs))
+    settings = current_app.extensions["settings"]
+    return _uncached(
+        jsonify(
+            ok=True,
+            generated_at=iso(now),
+            timezone=settings.timezone.key,
+            key_events=settings.key_events,
+            jobs=jobs,
+        )
+    )
 
 
 def _job(name: str, rows: list[Row], now: datetime) -> dict[str, Any]:

@@ -82,9 +82,10 @@ def dimensions() -> Response:
 @blueprint.get("/metrics/summary")
 def summary() -> Response:
     now = current_app.extensions["now"]()
+    zone = current_app.extensions["settings"].timezone
     days = parameters.window_days(request.args)
     chosen = {"complete": parameters.complete(request.args), "window_days": days}
-    values = parameters.values(Window(now, days), chosen)
+    values = parameters.values(Window(now, days, zone=zone), chosen)
     return responses.respond(SUMMARY, {"generated_at": iso(now)}, values, with_no_data=False)
 
 
@@ -105,7 +106,8 @@ def _windowed(endpoint: Endpoint, *filters: str) -> Response:
     if endpoint not in OLD:
         parameters.check_names(request.args, *WINDOWED, *filters)
     now = current_app.extensions["now"]()
-    window = parameters.window(request.args, now)
+    zone = current_app.extensions["settings"].timezone
+    window = parameters.window(request.args, now, zone)
     chosen: dict[str, Any] = {
         # A value of a dimension may begin or end with white space.
         name: parameters.text(request.args, name, trimmed=name != "dimension")
@@ -116,6 +118,7 @@ def _windowed(endpoint: Endpoint, *filters: str) -> Response:
         "generated_at": iso(now),
         "window_start": iso(window.start),
         "window_end": iso(window.end),
+        "timezone": window.zone.key,
     }
     return responses.respond(
         endpoint,

@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from werkzeug.datastructures import MultiDict
 
@@ -35,10 +36,10 @@ def limit(args: Args) -> int:
     return _whole(args, "limit", DEFAULT_RUNS, MAX_RUNS)
 
 
-def window(args: Args, now: datetime) -> Window:
+def window(args: Args, now: datetime, zone: ZoneInfo) -> Window:
     """Return the window that ends today, or the one from day `from` to day `to`."""
     if "from" not in args and "to" not in args:
-        return Window(now, window_days(args))
+        return Window(now, window_days(args), zone=zone)
     if "window_days" in args:
         raise InvalidRequest("Give window_days, or from and to, but not both.")
     first, last = _day(args, "from"), _day(args, "to")
@@ -48,7 +49,7 @@ def window(args: Args, now: datetime) -> Window:
             f"from and to must span 1 to {MAX_DAYS} days, both of them included; {days} were asked"
             " for."
         )
-    return Window(datetime(last.year, last.month, last.day, tzinfo=UTC), days)
+    return Window(now, days, last, zone)
 
 
 def text(args: Args, name: str, *, trimmed: bool = True) -> str | None:
@@ -70,7 +71,7 @@ def complete(args: Args) -> bool:
 
 def values(window: Window, filters: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values to bind in the statements of `sql/`."""
-    return {"start": window.start.date(), "end": window.end.date(), **filters}
+    return {"start": window.first, "end": window.last + timedelta(days=1), **filters}
 
 
 def _whole(args: Args, name: str, default: int, most: int) -> int:

@@ -3,16 +3,15 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from zoneinfo import ZoneInfo
 
+from dbt_project import settings
 from dbt_project.database import analytics_schema
-from dbt_project.messages import DatabaseError, Failure
+from dbt_project.messages import DatabaseError
+from dbt_project.settings import KEY_EVENT, UTC, BadSetting
 from dbt_project.url import given_url, parse_url
 
 THREADS = 8
-
-
-class BadSetting(Failure):
-    """A setting is invalid; the message says which one, and what to write instead."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +19,8 @@ class Settings:
     conninfo: str = field(repr=False)
     token: str | None = field(repr=False, default=None)
     schema: str = "analytics"
+    timezone: ZoneInfo = UTC
+    key_events: tuple[str, ...] = (KEY_EVENT,)
     cors_origins: tuple[str, ...] = ()
     pool_size: int = THREADS
     exports: int = THREADS // 4
@@ -44,6 +45,8 @@ def from_environment(conninfo: str | None = None) -> Settings:
         # A token from a file may end with a line break, which a header cannot contain.
         token=os.environ.get("DASHBOARD_TOKEN", "").strip() or None,
         schema=analytics_schema(),
+        timezone=settings.timezone(),
+        key_events=settings.key_events(),
         cors_origins=_origins(os.environ.get("CORS_ORIGINS", "")),
         pool_size=pool_size,
         # Exports take long; they leave the other threads and connections to other requests.

@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from textwrap import indent
 from typing import Any
 
@@ -126,7 +126,8 @@ def summary_markdown(window: Window, runs: list[JobRun]) -> str:
 
 
 def _heading(window: Window) -> str:
-    return f"Window {window.start:%Y-%m-%d} to {window.end:%Y-%m-%d} (UTC, end excluded)"
+    end = window.last + timedelta(days=1)
+    return f"Window {window.first} to {end} ({window.zone}, end excluded)"
 
 
 def _summary_rows(runs: list[JobRun]) -> list[tuple[str, ...]]:

@@ -5,8 +5,12 @@ A job is a folder of models, of seeds and of tests. Its name is the selector, so
 """
 
 import re
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from dbt_project.days import MOMENT, end_of, start_of, today
+from dbt_project.settings import timezone
 
 JOBS = ("daily", "experiment", "funnel", "retention")
 # The model whose rows count as the job's, and whose failure keeps the rest from running.
@@ -33,21 +37,30 @@ def jobs_of(fqn: list[str], jobs: tuple[str, ...]) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Window:
-    """The `days` UTC days up to `to`, or up to the day of `as_of` (aware, UTC)."""
+    """The `days` days of `zone` up to `to`, or up to the day of `as_of` (aware)."""
 
     as_of: datetime
     days: int
     to: date | None = None
+    zone: ZoneInfo = field(default_factory=timezone)
 
     @property
-    def end(self) -> datetime:
-        """The first UTC midnight after the last day."""
-        last = self.to or self.as_of.date()
-        return datetime(last.year, last.month, last.day, tzinfo=UTC) + timedelta(days=1)
+    def last(self) -> date:
+        return self.to or today(self.as_of, self.zone)
+
+    @property
+    def first(self) -> date:
+        return self.last - timedelta(days=self.days - 1)
 
     @property
     def start(self) -> datetime:
-        return self.end - timedelta(days=self.days)
+        """The instant at which the first day begins, in UTC."""
+        return start_of(self.first, self.zone)
+
+    @property
+    def end(self) -> datetime:
+        """The instant at which the last day has ended, in UTC."""
+        return end_of(self.last, self.zone)
 
 
 def window_of_days(now: datetime, first: date, last: date | None) -> Window:
@@ -56,27 +69,25 @@ def window_of_days(now: datetime, first: date, last: date | None) -> Window:
     Raises ValueError unless they are days of the last 180, in this order: only there are events
     valid.
     """
-    last = last or now.date()
-    earliest = now.date() - timedelta(days=MAX_DAYS - 1)
-    if not earliest <= first <= last <= now.date():
-        raise ValueError(f"days must be from {earliest} to {now.date()}, in this order")
+    current = Window(now, MAX_DAYS)
+    last = last or current.last
+    if not current.first <= first <= last <= current.last:
+        raise ValueError(f"days must be from {current.first} to {current.last}, in this order")
     return Window(now, (last - first).days + 1, last)
 
 
 def parse_instant(text: str) -> datetime:
     """Return an ISO 8601 time as aware UTC; of a day without a time, its last instant.
 
-    A time without an offset is UTC. Raises ValueError when `text` is neither, or lies outside the
-    years that a window can span.
+    A day, and a time without an offset, are of the zone of days. Raises ValueError when `text` is
+    neither, or lies outside the years that a window can span.
     """
     instant = datetime.fromisoformat(text)
-    if re.fullmatch(r"\d{4}-\d\d-\d\d", text):
-        instant = datetime.combine(instant, time.max)
-    if instant.tzinfo is None:
-        instant = instant.replace(tzinfo=UTC)
     if not 1971 <= instant.year <= 9998:
         raise ValueError(f"year {instant.year} is out of range")
-    return instant.astimezone(UTC)
+    if re.fullmatch(r"\d{4}-\d\d-\d\d", text):
+        return end_of(instant.date(), timezone()) - MOMENT
+    return (instant if instant.tzinfo else instant.replace(tzinfo=timezone())).astimezone(UTC)
 
 
 def iso(instant: datetime) -> str:

@@ -17,6 +17,7 @@ from dbt_project.database import database_name, is_embedded
 from dbt_project.load.event import ALIASES, COLUMNS, event_row, shown
 from dbt_project.load.files import Counted, records
 from dbt_project.messages import DatabaseError, Failure
+from dbt_project.settings import timezone
 from dbt_project.window import DEFAULT_DAYS, MAX_DAYS, Window, iso
 
 IDENTITY = itemgetter(
@@ -234,12 +235,12 @@ def good_rows(raw: Counted, bad: BadFile) -> Iterator[tuple]:
 
 def out_of_reach(first_at: datetime, last_at: datetime, now: datetime) -> list[str]:
     """Return a sentence on the options with which a run reaches what it else leaves out."""
-    first, last = first_at.date(), last_at.date()
+    first, last = (at.astimezone(timezone()).date() for at in (first_at, last_at))
     if first_at > now:
         return ["All of these events are in the future, and a run leaves them out until then."]
-    if first >= Window(now, DEFAULT_DAYS).start.date():
+    if first >= Window(now, DEFAULT_DAYS).first:
         return []
-    oldest = Window(now, MAX_DAYS).start.date()
+    oldest = Window(now, MAX_DAYS).first
     options = []
     if first < oldest:
         day = min(last, oldest - timedelta(days=1))

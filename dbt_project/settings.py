@@ -1,0 +1,44 @@
+"""What differs from app to app, from environment variables: its time zone and its key events."""
+
+import os
+import re
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from dbt_project.messages import Failure
+
+KEY_EVENT = "session_submitted"
+UTC = ZoneInfo("UTC")
+
+
+class BadSetting(Failure):
+    """A setting is invalid; the message says which one, and what to write instead."""
+
+
+def timezone() -> ZoneInfo:
+    """Return the zone of all days, from ROLLUP_TIMEZONE. Raises BadSetting for an unknown one."""
+    name = os.environ.get("ROLLUP_TIMEZONE", "").strip() or "UTC"
+    try:
+        # Other names lead to files of the machine, such as `localtime`, or out of the folder.
+        if not re.fullmatch("[A-Z][A-Za-z0-9_+-]*(/[A-Z][A-Za-z0-9_+-]*)*", name):
+            raise ZoneInfoNotFoundError
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, OSError):
+        raise BadSetting(
+            f"ROLLUP_TIMEZONE: {name!r} is no zone of the IANA time zone database, such as"
+            " Europe/Berlin or UTC."
+        ) from None
+
+
+def key_events() -> tuple[str, ...]:
+    """Return the names of the key events, from KEY_EVENT, several by comma.
+
+    Raises BadSetting where it holds no name.
+    """
+    given = os.environ.get("KEY_EVENT") or KEY_EVENT
+    names = tuple(dict.fromkeys(name.strip() for name in given.split(",")))
+    if "" in names:
+        raise BadSetting(
+            f"KEY_EVENT: {given!r} has an empty name. Name the events that count, several by comma:"
+            " order_placed,subscription_started."
+        )
+    return names
