@@ -16,7 +16,7 @@ from psycopg.pq import Conninfo, TransactionStatus
 
 from dbt_project import embedded, home, retry
 from dbt_project.messages import DatabaseError, echo
-from dbt_project.settings import key_events, timezone
+from dbt_project.settings import key_events, seeds, timezone
 from dbt_project.url import TIMEOUTS, given_url, parse_url
 
 SERVER_TIMEOUTS = {
@@ -58,7 +58,7 @@ def database(*, with_dbt: bool = False) -> Iterator[str]:
     Raises Failure for a setting that cannot be used, before anything is started. With `with_dbt`
     that includes what dbt reads, and the folders that it writes to.
     """
-    analytics_schema(), source_schema(), timezone(), key_events()
+    analytics_schema(), source_schema(), timezone(), key_events(), seeds()
     if with_dbt:
         _check_threads()
         home.check_dbt_folders()

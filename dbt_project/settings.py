@@ -1,12 +1,15 @@
-"""What differs from app to app, from environment variables: its time zone and its key events."""
+"""What differs from app to app, from environment variables: its zone, events and seeds."""
 
 import os
 import re
+from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from dbt_project import ROOT
 from dbt_project.messages import Failure
 
 KEY_EVENT = "session_submitted"
+SEEDS = ("funnel/funnel_steps.csv", "experiment/experiment_metrics.csv")
 UTC = ZoneInfo("UTC")
 
 
@@ -42,3 +45,20 @@ def key_events() -> tuple[str, ...]:
             " order_placed,subscription_started."
         )
     return names
+
+
+def seeds() -> Path:
+    """Return the folder of the funnels' steps and the experiments' metrics, from ROLLUP_SEEDS.
+
+    Raises BadSetting where it lacks one of the files.
+    """
+    given = os.environ.get("ROLLUP_SEEDS", "")
+    # As dbt does, relative to the project.
+    folder = ROOT / (given or "seeds")
+    for name in SEEDS:
+        if not (folder / name).is_file():
+            raise BadSetting(
+                f"ROLLUP_SEEDS: there is no {name} in {given}. Copy the folder seeds of this"
+                " project, and change the copy."
+            )
+    return folder

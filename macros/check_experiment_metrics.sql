@@ -9,7 +9,7 @@
         {%- set seed = load_agate_table() -%}
         {%- if seed.column_names | list != wanted -%}
             {{ exceptions.raise_compiler_error(
-                'seeds/experiment/experiment_metrics.csv must have the columns '
+                model.original_file_path ~ ' must have the columns '
                 ~ wanted | join(',') ~ ', not ' ~ seed.column_names | join(',') ~ '.'
             ) }}
         {%- endif -%}
@@ -18,7 +18,7 @@
             {%- set problem = metric_problem(row.dict(), names) | trim -%}
             {%- if problem -%}
                 {{ exceptions.raise_compiler_error(
-                    'seeds/experiment/experiment_metrics.csv, line ' ~ (loop.index + 1) ~ ': '
+                    model.original_file_path ~ ', line ' ~ (loop.index + 1) ~ ': '
                     ~ problem
                 ) }}
             {%- endif -%}

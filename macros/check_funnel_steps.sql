@@ -9,7 +9,7 @@
         {%- set columns = seed.column_names | list -%}
         {%- if columns not in (wanted, wanted + ['conversion_window_hours']) -%}
             {{ exceptions.raise_compiler_error(
-                'seeds/funnel/funnel_steps.csv must have the columns ' ~ wanted | join(',')
+                model.original_file_path ~ ' must have the columns ' ~ wanted | join(',')
                 ~ ',conversion_window_hours, not ' ~ columns | join(',') ~ '. The column step'
                 ~ ' numbers the steps of a funnel, 1 for the first; events of one step share its'
                 ~ ' number. The last is how long after entry a step counts, 168 if it is empty.'
@@ -17,7 +17,7 @@
         {%- endif -%}
         {%- set names, numbers, windows = {}, {}, {} -%}
         {%- for row in seed.rows -%}
-            {%- set place = 'seeds/funnel/funnel_steps.csv, line ' ~ (loop.index + 1) ~ ': ' -%}
+            {%- set place = model.original_file_path ~ ', line ' ~ (loop.index + 1) ~ ': ' -%}
             {%- set funnel, step, name = row[0], row[1], row[2] -%}
             {%- set hours = row.dict().get('conversion_window_hours') -%}
             {%- set hours = 168 if hours is none or hours == '' else hours -%}
