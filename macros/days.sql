@@ -13,9 +13,122 @@
     {{ return(given) }}
 {%- endmacro %}
 
+{#-
+    The offsets of the zone from UTC, oldest first, as pairs: when one begins, and the offset. They
+    are the server's, because Python may have other rules, and are asked for once per node, for
+    400 days around `as_of`.
+-#}
+{% macro offsets() -%}
+    {%- if timezone() == 'UTC' or not execute -%}
+        {{ return([[modules.datetime.datetime.min, modules.datetime.timedelta()]]) }}
+    {%- endif -%}
+    {%- set known = model if model is defined else {} -%}
+    {%- if 'zone_offsets' not in known -%}
+        {%- set given, found = var('as_of', none) | string, [] -%}
+        {%- set about = run_started_at.date() if given == 'None' else given[:10] -%}
+        {%- for begins, offset in run_query(offset_changes(about)).rows -%}
+            {%- do found.append([
+                modules.datetime.datetime.fromisoformat(begins),
+                modules.datetime.timedelta(seconds=offset | float)
+            ]) -%}
+        {%- endfor -%}
+        {%- do known.update({'zone_offsets': found}) -%}
+    {%- endif -%}
+    {{ return(known['zone_offsets']) }}
+{%- endmacro %}
+
+{#- A query of these pairs, as text and in seconds: first the days of a change, then its minute. -#}
+{% macro offset_changes(about) -%}
+    {%- set zone, middle = timezone(), "timestamptz '" ~ about ~ " 00:00:00+00'" -%}
+    with days as (
+
+        select
+            instant,
+            instant at time zone '{{ zone }}' - instant at time zone 'UTC' as zone_offset
+        from generate_series(
+            {{ middle }} - interval '400 days', {{ middle }} + interval '400 days', interval '1 day'
+        ) as instant
+
+    ),
+
+    compared_days as (
+
+        select
+            *,
+            lag(zone_offset) over (order by instant) as previous_offset
+        from days
+
+    ),
+
+    minutes as (
+
+        select
+            minute as instant,
+            minute at time zone '{{ zone }}' - minute at time zone 'UTC' as zone_offset
+        from compared_days
+        cross join lateral generate_series(
+            instant - interval '1 day', instant, interval '1 minute'
+        ) as minute
+        where zone_offset <> previous_offset
+
+    ),
+
+    compared_minutes as (
+
+        select
+            *,
+            lag(zone_offset) over (order by instant) as previous_offset
+        from minutes
+
+    ),
+
+    changes as (
+
+        select * from compared_days where previous_offset is null
+        union all
+        select * from compared_minutes where zone_offset <> previous_offset
+
+    )
+
+    select
+        to_char(instant, 'YYYY-MM-DD HH24:MI:SS'),
+        extract(epoch from zone_offset)
+    from changes
+    order by instant
+{%- endmacro %}
+
+{#- What clocks show at an instant, a datetime in UTC, as a datetime without a zone. -#}
+{% macro local_time(instant) -%}
+    {%- set naive, passed = instant.replace(tzinfo=none), [offsets()[0][1]] -%}
+    {%- for begins, offset in offsets() if begins <= naive -%}
+        {%- do passed.append(offset) -%}
+    {%- endfor -%}
+    {{ return(naive + passed[-1]) }}
+{%- endmacro %}
+
+{#-
+    When clocks show a time: at one instant, or at two if they are set back. If they skip it, it is
+    as if they had not changed.
+-#}
+{% macro instants_of(time) -%}
+    {%- set shown, skipped = [], [] -%}
+    {%- set before = namespace(offset=none) -%}
+    {%- for begins, offset in offsets() -%}
+        {%- set instant = modules.pytz.utc.localize(time - offset) -%}
+        {%- if local_time(instant) == time and instant not in shown -%}
+            {%- do shown.append(instant) -%}
+        {%- elif before.offset is not none
+            and begins + before.offset <= time and time < begins + offset -%}
+            {%- do skipped.append(modules.pytz.utc.localize(time - before.offset)) -%}
+        {%- endif -%}
+        {%- set before.offset = offset -%}
+    {%- endfor -%}
+    {{ return((shown or skipped) | sort) }}
+{%- endmacro %}
+
 {#- The first instant that is not before the day, and the one from which on it is after it. -#}
 {% macro start_of(day) -%}
-    {{ return(midnights(day) | min) }}
+    {{ return(midnights(day)[0]) }}
 {%- endmacro %}
 
 {% macro end_of(day) -%}
@@ -25,7 +138,11 @@
             {%- do ends.append(at) -%}
         {%- endif -%}
     {%- endfor -%}
-    {{ return(ends | max) }}
+    {{ return(ends[-1]) }}
+{%- endmacro %}
+
+{% macro midnights(day) -%}
+    {{ return(instants_of(modules.datetime.datetime(day.year, day.month, day.day))) }}
 {%- endmacro %}
 
 {#- The day of an instant: the first that has not ended for good. -#}
@@ -35,94 +152,63 @@
     {{ return(before if end_of(before) > instant else day) }}
 {%- endmacro %}
 
-{#-
-    The instants at which clocks show the day's midnight: one, or two if set back. Where clocks skip
-    midnight, it is the instant at which they do.
--#}
-{% macro midnights(day) -%}
-    {%- set midnight = modules.datetime.datetime(day.year, day.month, day.day) -%}
-    {%- set zone, found, shown = modules.pytz.timezone(timezone()), [], [] -%}
-    {%- for hours in (-36, 36) -%}
-        {%- set near = midnight + modules.datetime.timedelta(hours=hours) -%}
-        {%- set at = modules.pytz.utc.localize(midnight - zone.fromutc(near).utcoffset()) -%}
-        {%- do found.append(at) -%}
-        {%- if local_time(at).replace(tzinfo=none) == midnight -%}
-            {%- do shown.append(at) -%}
-        {%- endif -%}
-    {%- endfor -%}
-    {{ return(shown or found[:1]) }}
-{%- endmacro %}
-
-{% macro local_time(instant) -%}
-    {{ return(instant.astimezone(modules.pytz.timezone(timezone()))) }}
-{%- endmacro %}
-
 {#- In SQL: a column of the event log that may be a timestamp, whose zone is UTC. -#}
 {% macro instant(logs, column) -%}
-    {%- if timezone() == 'UTC' -%}
+    {%- if timezone() == 'UTC' or not execute -%}
     {{ logs }}.{{ column }}
     {%- else -%}
     cast({{ logs }}.{{ column }} as timestamptz) as {{ column }}
     {%- endif -%}
 {%- endmacro %}
 
-{#- In SQL: the day of an instant, which is a timestamptz; in UTC it may be a timestamp too. -#}
+{#-
+    In SQL: the day of an instant, which is a timestamptz; in UTC it may be a timestamp too. Known
+    offsets are literals, because they cost less per row than `at time zone`.
+-#}
 {% macro day_of(instant) -%}
-    {%- if timezone() == 'UTC' -%}
+    {%- if timezone() == 'UTC' or not execute -%}
     cast({{ instant }} as date)
     {%- else -%}
-    cast({{ instant }} at time zone '{{ timezone() }}' as date)
-    {%- endif -%}
-{%- endmacro %}
-
-{#-
-    In SQL: when a day ends. PostgreSQL takes the later of two midnights, which is wrong if clocks
-    are set back to midnight: then the end is earlier, by what they show a moment before.
--#}
-{% macro end_of_day(day) -%}
-    {%- set midnight = 'cast(' ~ day ~ ' + 1 as timestamp)' -%}
-    {%- set end = midnight ~ " at time zone '" ~ timezone() ~ "'" -%}
-    {%- if timezone() == 'UTC' -%}
-    {{ end }}
-    {%- else -%}
-    (
-        {{ end }} - greatest(
-            ({{ end }} - interval '1 microsecond') at time zone '{{ timezone() }}'
-            + interval '1 microsecond' - {{ midnight }},
-            interval '0'
-        )
+    cast(
+        {{ instant }} + case
+            {%- for begins, offset in offsets() | reverse %}
+            when {{ instant }} >= '{{ begins }}+00' then interval '{{ offset.total_seconds() }} s'
+            {%- endfor %}
+            else {{ instant }} at time zone '{{ timezone() }}' - {{ instant }} at time zone 'UTC'
+        end as date
     )
     {%- endif -%}
 {%- endmacro %}
 
-{#-
-    At the start of a run: fails if the server has other rules for the zone than Python, which
-    would cut its days elsewhere than the window.
--#}
-{% macro check_timezone() -%}
-    {%- if is_run(selected_resources) and timezone() != 'UTC' -%}
-        {%- set bounds = [] -%}
-        {%- for number in range(182) -%}
-            {%- set day = today(as_of()) - modules.datetime.timedelta(days=number) -%}
-            {%- do bounds.append('(' ~ [
-                "date '" ~ day ~ "'", 'timestamptz ' ~ utc_literal(start_of(day)),
-                'timestamptz ' ~ utc_literal(end_of(day))
-            ] | join(', ') ~ ')') -%}
-        {%- endfor -%}
-        {%- set moment = " - interval '1 microsecond'" -%}
-        {%- set other = run_query(
-            'select cast(min(day) as text) from (values ' ~ bounds | join(', ')
-            ~ ') as days (day, starts_at, ends_at) where not ('
-            ~ day_of('starts_at') ~ ' >= day and ' ~ day_of('(starts_at' ~ moment ~ ')') ~ ' < day'
-            ~ ' and ends_at = ' ~ end_of_day('day') ~ ')'
-        ).rows[0][0] -%}
-        {%- if other -%}
-            {{ exceptions.raise_compiler_error(
-                'The database server has other rules for ' ~ timezone() ~ ' than Python has, as on '
-                ~ other ~ '. Nothing was run. Update the time zone data of the older one: tzdata'
-                ~ ' of the server, or pytz.') }}
-        {%- endif -%}
+{#- In SQL: when a day ends, as a timestamptz. -#}
+{% macro end_of_day(day) -%}
+    {%- set midnight = 'cast(' ~ day ~ " + 1 as timestamp) at time zone 'UTC'" -%}
+    {%- if timezone() == 'UTC' or not execute -%}
+    {{ midnight }}
+    {%- else -%}
+    (
+        {{ midnight }} - case
+            {%- for begins, offset in offsets() | reverse %}
+            when {{ day }} >= '{{ first_day_with(begins, offset) }}'
+                then interval '{{ offset.total_seconds() }} s'
+            {%- endfor %}
+            else interval '{{ offsets()[0][1].total_seconds() }} s'
+        end
+    )
     {%- endif -%}
+{%- endmacro %}
+
+{#- The first day that ends with an offset. -#}
+{% macro first_day_with(begins, offset) -%}
+    {%- for days in range(-2, 3) -%}
+        {%- set day = begins.date() + modules.datetime.timedelta(days=days) -%}
+        {%- set after = day + modules.datetime.timedelta(days=1) -%}
+        {%- set midnight = modules.datetime.datetime(after.year, after.month, after.day) -%}
+        {%- if midnight - end_of(day).replace(tzinfo=none) == offset -%}
+            {{ return(day) }}
+        {%- endif -%}
+    {%- endfor -%}
+    {{ return(begins.date()) }}
 {%- endmacro %}
 
 {#-

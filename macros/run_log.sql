@@ -57,7 +57,9 @@ comment on column {{ schema }}.rollup_runs.kept_since is
     {%- set rollups = results | selectattr('node.package_name', 'equalto', 'analytics_rollups')
         | selectattr('node.resource_type', 'equalto', 'model')
         | selectattr('node.config.meta.is_logged', 'defined') | list -%}
-    {%- for rollup in rollups if rollup.status != 'skipped' -%}
+    {#- A job without its source tables computed nothing, so it did not run. -#}
+    {%- set idle = [] if has_experiments() else ['experiment'] -%}
+    {%- for rollup in rollups if rollup.status != 'skipped' and rollup.node.fqn[1] not in idle -%}
         {%- set job = rollup.node.fqn[1] -%}
         {%- set errors = [] -%}
         {%- for result in results

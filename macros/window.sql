@@ -9,7 +9,7 @@
     {%- if modules.re.fullmatch('[0-9]{4}-[0-9]{2}-[0-9]{2}', given) -%}
         {%- set instant = end_of(instant.date()) - modules.datetime.timedelta(microseconds=1) -%}
     {%- elif instant.tzinfo is none -%}
-        {%- set instant = modules.pytz.timezone(timezone()).localize(instant, is_dst=true) -%}
+        {%- set instant = instants_of(instant)[0] -%}
     {%- endif -%}
     {%- if instant > run_started_at + modules.datetime.timedelta(minutes=5) -%}
         {{ exceptions.raise_compiler_error(

@@ -137,8 +137,13 @@ def change(source, kind, *values):
 
 
 @SERIES
-@given(first=st.sampled_from((NOON, START)), plays=st.lists(RUNS, min_size=2, max_size=3))
-def test_any_series_of_runs_ends_where_the_model_does(source, run, first, plays):
+@given(
+    first=st.sampled_from((NOON, START)),
+    plays=st.lists(RUNS, min_size=2, max_size=3),
+    zone=st.sampled_from(("UTC", "Europe/Berlin", "America/Havana", "Pacific/Chatham")),
+)
+def test_any_series_of_runs_ends_where_the_model_does(source, run, monkeypatch, first, plays, zone):
+    monkeypatch.setenv("ROLLUP_TIMEZONE", zone)
     play(source, run, first, plays)
 
 
@@ -171,6 +176,6 @@ def play(source, run, now, plays):
 
         def is_computed(table, key):
             origin, first, last = oracle.days_of(table, key)
-            return origin >= begins.date() and first <= days[-1] and last >= days[0]
+            return origin >= oracle.day_of(begins) and first <= days[-1] and last >= days[0]
 
         assert differences(*(of_keys(rollups, is_computed) for rollups in (played, rebuilt))) == []

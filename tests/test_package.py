@@ -1,5 +1,6 @@
 """The project as a package of another dbt project, and dbt's own ways to build."""
 
+import documents
 import oracle
 import pytest
 import tables
@@ -8,45 +9,20 @@ from edges import awkward
 from dbt_project import ROOT, runner
 from dbt_project.database import dbt_environment
 
+PAGE = documents.read("docs/extending.md")
+_, SETTINGS = PAGE.under("In a dbt project of your own", "yaml")
+(METRICS,) = PAGE.under("In a dbt project of your own", "sql")
+KEY_EVENTS = "workout_started,exercise_logged"
+SETTINGS = SETTINGS.replace("order_placed", KEY_EVENTS).replace("schema: app", "schema: public")
 FILES = {
-    "dbt_project.yml": """
-name: shop
-version: "1.0.0"
-profile: analytics_rollups
-vars:
-  own: 1
-  analytics_rollups:
-    key_event: workout_started,exercise_logged
-    timezone: Europe/Berlin
-    dimensions: [platform]
-dispatch:
-  - {macro_namespace: analytics_rollups, search_order: [shop, analytics_rollups]}
-models:
-  analytics_rollups:
-    +schema: rollups
-    retention: {+enabled: false}
-seeds:
-  analytics_rollups:
-    +schema: rollups
-    funnel: {funnel_steps: {+enabled: false}}
-  shop: {+schema: rollups}
-""",
+    "packages.yml": f"packages: [{{local: '{ROOT}'}}]",
+    "dbt_project.yml": f"name: shop\nversion: '1.0'\nprofile: analytics_rollups\n{SETTINGS}",
     "seeds/funnel_steps.csv": (
         "funnel_name,step,step_name,event_name,conversion_window_hours\n"
         "buy,1,open,app_opened,24\nbuy,2,done,workout_started,24\n"
     ),
-    "macros/own_daily_metrics.sql": """
-{% macro default__own_daily_metrics() %}
-with counts as (select * from {{ ref('int_event_counts') }})
-
-select days.day, 'events' as metric_name, coalesce(sum(counts.event_count), 0) as value,
-    cast(null as jsonb) as dimensions, 0 as horizon_days
-from ({{ analytics_rollups.window_spine() }}) as days
-left join counts on counts.day = days.day
-group by 1
-{% endmacro %}
-""",
-    "models/mine.sql": "select day from {{ ref('daily_metric_rollups') }} -- {{ var('own') }}",
+    "macros/own_daily_metrics.sql": METRICS,
+    "models/mine.sql": "select day from {{ ref('daily_metric_rollups') }}",
 }
 
 
@@ -54,7 +30,7 @@ group by 1
 def package(source, tmp_path, monkeypatch):
     """Run dbt in a project that uses this one, whose folder has a space."""
     folder = tmp_path / "a shop"
-    for name, text in {**FILES, "packages.yml": f"packages: [{{local: '{ROOT}'}}]"}.items():
+    for name, text in FILES.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
@@ -79,7 +55,7 @@ def test_another_project_uses_this_one_as_a_package(source, package, monkeypatch
     package("build", *jobs)
 
     monkeypatch.setenv("ROLLUP_TIMEZONE", "Europe/Berlin")
-    monkeypatch.setenv("KEY_EVENT", "workout_started,exercise_logged")
+    monkeypatch.setenv("KEY_EVENT", KEY_EVENTS)
     found = tables.stored(source.conn, "analytics_rollups")
     rows = source.rows()
     wanted = tables.expected(rows, now, 14, dimensions=["platform"])
