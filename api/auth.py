@@ -25,7 +25,7 @@ def token_required(view: View, *, or_link: bool = False) -> View:
         # A link is judged by its own token alone, so that a wrong one never seems to work.
         is_link = or_link and parameters.is_link(request.args)
         if is_link and not settings.link_token:
-            raise ServiceUnavailable("Set LINK_TOKEN on the server to open links.")
+            raise Unauthorized("No link opens here until LINK_TOKEN is set on the server.")
         given = _of_link() if is_link else _of_headers()
         expected = settings.link_token if is_link else settings.token
         if not any(hmac.compare_digest(one, expected.encode()) for one in given):
@@ -47,7 +47,8 @@ def _of_link() -> Iterator[bytes]:
 
 
 def _of_headers() -> Iterator[bytes]:
+    # WSGI decodes headers as Latin-1.
+    yield request.headers.get(HEADER, "").encode("latin-1", "replace")
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    bearer = token.strip(" ") if scheme.lower() == "bearer" else ""
-    for given in (request.headers.get(HEADER, ""), bearer):
-        yield given.encode("latin-1", "replace")  # as which WSGI decodes headers
+    if scheme.lower() == "bearer":
+        yield token.strip(" ").encode("latin-1", "replace")
