@@ -5,10 +5,10 @@
     `security_invoker`, of the caller. A policy that lets the role see everything is fine.
 -#}
 {% macro check_source() -%}
-    {%- if execute and flags.WHICH in ('build', 'run') -%}
+    {%- if is_run(selected_resources) -%}
         {%- set names = [] -%}
-        {%- for name in ('event_logs', 'assignments', 'experiments', 'experiment_variants') -%}
-            {%- do names.append("to_regclass('" ~ source('app', name) ~ "')") -%}
+        {%- for name in ['event_logs'] + experiment_tables() -%}
+            {%- do names.append("to_regclass('" ~ source('app', name).render() ~ "')") -%}
         {%- endfor -%}
         {%- for hidden in run_query(hidden_rows(names | join(', '))).rows -%}
             {{ exceptions.raise_compiler_error(hidden_rows_error(*hidden.values())) }}

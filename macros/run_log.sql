@@ -37,7 +37,7 @@ comment on column {{ schema }}.rollup_runs.kept_since is
 
 {#- At the start of plain dbt, which may be the first to run here. -#}
 {% macro create_run_log() -%}
-    {%- if execute and flags.WHICH in ('build', 'run') and var('log_run') -%}
+    {%- if is_run(selected_resources) and var('log_run', true) -%}
         {%- set found = run_query(
             "select 1 from pg_attribute where attrelid = to_regclass('" ~ run_log() ~ "')"
             ~ " and attname = 'kept_since' and not attisdropped") -%}
@@ -52,13 +52,14 @@ comment on column {{ schema }}.rollup_runs.kept_since is
     line called dbt, it writes the rows itself: it also knows of runs that never got here.
 -#}
 {% macro log_runs(results, ignored) -%}
-    {%- set rollups = results | selectattr('node.resource_type', 'equalto', 'model')
+    {%- set rollups = results | selectattr('node.package_name', 'equalto', 'analytics_rollups')
+        | selectattr('node.resource_type', 'equalto', 'model')
         | selectattr('node.config.meta.is_logged', 'defined') | list -%}
     {%- for rollup in rollups if rollup.status != 'skipped' -%}
         {%- set job = rollup.node.fqn[1] -%}
         {%- set errors = [] -%}
         {%- for result in results
-            if result.node.fqn[1] == job
+            if result.node.package_name == 'analytics_rollups' and result.node.fqn[1] == job
             and result.status in ('error', 'fail', 'runtime error') -%}
             {%- do errors.append(
                 result.node.resource_type ~ ' ' ~ result.node.name ~ ': ' ~ result.message) -%}

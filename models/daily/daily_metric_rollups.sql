@@ -47,9 +47,10 @@ submissions as (
 
     select
         day,
-        event_count
+        sum(event_count) as event_count
     from event_counts
-    where event_name = 'session_submitted'
+    where {{ is_key_event('event_name') }}
+    group by 1
 
 ),
 

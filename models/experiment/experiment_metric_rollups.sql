@@ -38,7 +38,7 @@ assigned as (
     select
         experiment_id,
         variant_id,
-        cast(greatest(assigned_at, {{ utc_literal(window_start()) }}) as date) as day,
+        {{ day_of('greatest(assigned_at, ' ~ utc_literal(window_start()) ~ ')') }} as day,
         count(*) as user_count
     from assignments
     where assigned_at < {{ utc_literal(window_end()) }}

@@ -61,7 +61,7 @@ exposures as (
 
     select
         exposures.*,
-        cast(exposures.exposed_at as date) as day,
+        {{ day_of('exposures.exposed_at') }} as day,
         variants.arm_id,
         row_number() over () as exposure_id
     from window_exposures as exposures
@@ -237,7 +237,7 @@ cells as (
         variants.variant_id,
         metrics.metric_name,
         metrics.measure,
-        cast(days.day + 1 as timestamp) at time zone 'UTC' + metrics.closes as matures_at,
+        {{ end_of_day('days.day') }} + metrics.closes as matures_at,
         coalesce(crossover_counts.users, 0) as crossover_users,
         coalesce(exposure_counts.users, 0) - coalesce(crossover_counts.users, 0) as users,
         sums.value,
