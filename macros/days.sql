@@ -4,7 +4,7 @@
     the next one began. `dbt_project/days.py` repeats this for the command line and the API.
 -#}
 {% macro timezone() -%}
-    {%- set given = var('timezone', none) or env_var('ROLLUP_TIMEZONE', '') | trim or 'UTC' -%}
+    {%- set given = setting('timezone', 'ROLLUP_TIMEZONE', 'UTC') -%}
     {%- if given not in modules.pytz.all_timezones_set -%}
         {{ exceptions.raise_compiler_error(
             "timezone: '" ~ given ~ "' is no zone of the IANA time zone database, such as"
@@ -131,8 +131,7 @@
 -#}
 {% macro check_zones() -%}
     {%- if is_run(selected_resources) -%}
-        {%- for node in graph.nodes.values()
-            if node.package_name == 'analytics_rollups' and node.config.incremental_strategy == 'window' -%}
+        {%- for node in window_models() -%}
             {%- set table = api.Relation.create(schema=node.schema, identifier=node.alias) -%}
             {%- set zone = zone_of(table) -%}
             {%- if zone != timezone() and run_query('select 1 from ' ~ table ~ ' limit 1').rows -%}

@@ -8,7 +8,7 @@
     compiles the model in a run; without it, as for the docs, the end is that of the valid events.
 -#}
 {% macro after_exposure() -%}
-    {%- set seed = ref('experiment_metrics') -%}
+    {%- set seed = ref('experiment_metrics').render() -%}
     {%- set latest = valid_until() -%}
     {%- if execute and model.resource_type != 'unit_test'
         and run_query("select to_regclass('" ~ seed ~ "')").rows[0][0] is not none -%}

@@ -1,6 +1,6 @@
 {#- The names of the key events: the var `key_event`, or KEY_EVENT, several by comma. -#}
 {% macro key_events() -%}
-    {%- set given = var('key_event', none) or env_var('KEY_EVENT', '') or 'session_submitted' -%}
+    {%- set given = setting('key_event', 'KEY_EVENT', 'session_submitted') -%}
     {%- set names = given.split(',') | map('trim') | unique(case_sensitive=true) | list -%}
     {%- if '' in names -%}
         {{ exceptions.raise_compiler_error(

@@ -22,7 +22,7 @@
             {%- do log(note, info=true) -%}
         {%- endif -%}
         {%- do log('run: ' ~ tojson({'ignored': ignored, 'note': note})) -%}
-        {%- if var('log_run', true) -%}
+        {%- if var('log_run', true) and not is_partial_build() -%}
             {{ log_runs(results, ignored) }}
         {%- endif -%}
     {%- endif -%}

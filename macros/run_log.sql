@@ -31,18 +31,20 @@ comment on column {{ schema }}.rollup_runs.kept_since is
     'Where the events of a purged source began; final rows were left alone.';
 {%- endmacro %}
 
+{#- In the schema of the rollups, which a project that uses this one as a package may choose. -#}
 {% macro run_log() -%}
-    {{ return(adapter.quote(target.schema) ~ '.rollup_runs') }}
+    {%- set schemas = window_models() | map(attribute='schema') | sort | list -%}
+    {{ return(adapter.quote(schemas[0] if schemas else target.schema) ~ '.rollup_runs') }}
 {%- endmacro %}
 
 {#- At the start of plain dbt, which may be the first to run here. -#}
 {% macro create_run_log() -%}
-    {%- if is_run(selected_resources) and var('log_run', true) -%}
+    {%- if is_run(selected_resources) and var('log_run', true) and not is_partial_build() -%}
         {%- set found = run_query(
             "select 1 from pg_attribute where attrelid = to_regclass('" ~ run_log() ~ "')"
             ~ " and attname = 'kept_since' and not attisdropped") -%}
         {%- if not found.rows -%}
-            {{ run_log_ddl(adapter.quote(target.schema)) }}
+            {{ run_log_ddl(run_log().removesuffix('.rollup_runs')) }}
         {%- endif -%}
     {%- endif -%}
 {%- endmacro %}

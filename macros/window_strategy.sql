@@ -14,7 +14,7 @@
     {%- set meta = config.get('meta', {}) -%}
     create temporary table computed_rows on commit drop as table {{ arg_dict['temp_relation'] }};
     drop table {{ arg_dict['temp_relation'] }};
-    {% if flags.EMPTY or flags.SAMPLE or (model.fqn[1] == 'experiment' and not has_experiments()) %}
+    {% if is_partial_build() or (model.fqn[1] == 'experiment' and not has_experiments()) %}
     -- What is computed is not of the whole source, so the rows stay.
     delete from {{ target }} where false
     {%- elif not meta.get('shows_events') %}
@@ -146,4 +146,10 @@
 {% macro lock_rollup() -%}
     {{ notice_lost_client() }};
     select pg_advisory_xact_lock(hashtextextended('{{ this }}', 0))
+{%- endmacro %}
+
+{#- The models of this project that are written so. -#}
+{% macro window_models() -%}
+    {{ return(graph.nodes.values() | selectattr('package_name', 'equalto', 'analytics_rollups')
+        | selectattr('config.incremental_strategy', 'equalto', 'window') | list if execute else []) }}
 {%- endmacro %}

@@ -24,7 +24,7 @@ assignments as not materialized (
         assignments.experiment_id,
         assignments.variant_id,
         assignments.assigned_at
-    from {{ ref('stg_assignments') }} as assignments
+    from (select * from {{ ref('stg_assignments') }}) as assignments
     inner join variants
         on
             variants.experiment_id = assignments.experiment_id

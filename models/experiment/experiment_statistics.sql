@@ -27,6 +27,12 @@ metrics as (
 
 ),
 
+metric_events as (
+
+    select * from {{ ref('int_metric_events') }}
+
+),
+
 wanted as materialized (
 
     select
@@ -37,7 +43,7 @@ wanted as materialized (
         metrics.closes,
         metrics.measure = 'any' and metric_events.event_name is null as is_open_below
     from metrics
-    inner join {{ ref('int_metric_events') }} as metric_events
+    inner join metric_events
         on metric_events.metric_name = metrics.metric_name
 
 ),

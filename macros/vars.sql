@@ -16,3 +16,19 @@
         {%- endfor -%}
     {%- endif -%}
 {%- endmacro %}
+
+{#-
+    A var, or an environment variable, or the default. A unit test has the default, unless it says
+    otherwise: its rows do not depend on the app.
+-#}
+{% macro setting(name, variable, default) -%}
+    {%- if model is defined and model.resource_type == 'unit_test' -%}
+        {{ return(((model.overrides or {}).vars or {}).get(name, default)) }}
+    {%- endif -%}
+    {{ return(var(name, none) or env_var(variable, '') | trim or default) }}
+{%- endmacro %}
+
+{#- Whether dbt reads only a part of the source, with `--empty` or `--sample`. -#}
+{% macro is_partial_build() -%}
+    {{ return(flags.EMPTY or invocation_args_dict.get('sample') is not none) }}
+{%- endmacro %}
