@@ -6,6 +6,7 @@ import re
 import sys
 import time
 import traceback
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from urllib.parse import quote
 from uuid import uuid4
@@ -14,7 +15,7 @@ from flask import Flask, Response, current_app, g, has_request_context, request
 
 from dbt_project.window import iso
 
-# Other parameters are not logged: a client may send the token as one by mistake.
+# Other parameters are not logged: `token` is a secret, and a client may send others by mistake.
 LOGGED_PARAMETERS = (
     "window_days",
     "from",
@@ -24,31 +25,32 @@ LOGGED_PARAMETERS = (
     "dimension",
     "complete",
     "format",
+    "excel",
     "limit",
 )
 access = logging.getLogger("api.access")
 
 
 class JsonLines(logging.Formatter):
-    """One line of JSON per record. Masks the app's token, or `token` outside of a request."""
+    """One line of JSON per record. Masks the app's tokens, or `secrets` outside of a request."""
 
-    def __init__(self, token: str | None = None):
+    def __init__(self, secrets: Sequence[str] = ()):
         super().__init__()
-        self.token = token
+        self.secrets = secrets
 
     def format(self, record: logging.LogRecord) -> str:
         line = {
             "time": iso(datetime.fromtimestamp(record.created, UTC)),
             "level": record.levelname,
             "logger": record.name,
-            "message": _masked(record.getMessage(), self.token),
+            "message": _masked(record.getMessage(), self.secrets),
         }
         if has_request_context():
             line["request_id"] = g.get("request_id")
         line |= getattr(record, "fields", {})
         if record.exc_info:
             text = "".join(traceback.format_exception(*record.exc_info))
-            line["traceback"] = _masked(text, self.token)
+            line["traceback"] = _masked(text, self.secrets)
         # ASCII, because clients may send other line ends and control characters.
         return json.dumps(line)
 
@@ -58,12 +60,12 @@ def configure() -> None:
     log_to_stderr("psycopg.pool", logging.ERROR)
 
 
-def log_to_stderr(name: str, level: int, token: str | None = None) -> None:
+def log_to_stderr(name: str, level: int, secrets: Sequence[str] = ()) -> None:
     """Log to stderr as lines of JSON, unless the logger already has a handler."""
     logger = logging.getLogger(name)
     if not logger.handlers:
         handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(JsonLines(token))
+        handler.setFormatter(JsonLines(secrets))
         logger.addHandler(handler)
         logger.setLevel(level)
         logger.propagate = False
@@ -107,13 +109,13 @@ def _request_id() -> str:
     return uuid4().hex
 
 
-def _masked(text: str | None, token: str | None = None) -> str | None:
-    """Mask the token, which a client may have put into the wrong place."""
+def _masked(text: str | None, secrets: Sequence[str] = ()) -> str | None:
+    """Mask tokens, which a client may have put into the wrong place."""
     if current_app:
-        token = current_app.extensions["settings"].token
-    if text and token:
+        secrets = current_app.extensions["settings"].secrets
+    if text and secrets:
         # WSGI decodes headers as Latin-1 and paths as UTF-8, and error messages quote them.
-        plain = (token, token.encode().decode("latin-1"))
+        plain = [spelling for s in secrets for spelling in (s, s.encode().decode("latin-1"))]
         spellings = {s for p in plain for s in (p, repr(p)[1:-1], quote(p))}
         for spelling in sorted(spellings, key=len, reverse=True):
             text = text.replace(spelling, "***")

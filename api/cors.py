@@ -3,7 +3,7 @@
 from flask import Flask, Response, current_app, request
 
 METHODS = "GET, HEAD, OPTIONS"
-REQUEST_HEADERS = "x-dashboard-token, if-none-match, x-request-id"
+REQUEST_HEADERS = "x-dashboard-token, authorization, if-none-match, x-request-id"
 RESPONSE_HEADERS = "ETag, X-Request-ID, Retry-After, Content-Disposition"
 
 

@@ -15,11 +15,20 @@ from api.database import Row
 from api.errors import Busy
 
 ROWS = 2000
+MARK = "\ufeff"  # without it, Excel reads letters beyond ASCII as other ones
 SLOT_WAIT_S = 0.2  # an export of a few hundred rows takes a tenth of it
 
 
-def respond(name: str, values: Mapping[str, Any], jobs: Sequence[str]) -> Response:
-    """Return an endpoint's rows as a stream. Raises Busy if too many exports run already."""
+def respond(
+    name: str, values: Mapping[str, Any], jobs: Sequence[str], excel: str | None = None
+) -> Response:
+    """Return an endpoint's rows as a stream. Raises Busy if too many exports run already.
+
+    `excel` is the separator in the countries where the file is opened: `comma`, or `semicolon`,
+    where numbers have a decimal comma.
+    """
+    separator, decimal = (";", ",") if excel == "semicolon" else (",", ".")
+    values = {**values, "decimal": decimal}
     database = current_app.extensions["database"]
     statement = current_app.extensions["queries"][f"{name}.csv"]
     slots = current_app.extensions["exports"]
@@ -30,7 +39,10 @@ def respond(name: str, values: Mapping[str, Any], jobs: Sequence[str]) -> Respon
         # Read the first rows before the status is sent, so that an error still gets its own.
         try:
             cursor = stack.enter_context(database.cursor(statement, values))
-            response = Response(_blocks(cursor, cursor.fetchmany(ROWS)), mimetype="text/csv")
+            response = Response(
+                _blocks(cursor, cursor.fetchmany(ROWS), MARK if excel else "", separator),
+                mimetype="text/csv",
+            )
         except UndefinedTable:
             database.check_tables(jobs)
             response = Response("", mimetype="text/csv")
@@ -43,9 +55,12 @@ def respond(name: str, values: Mapping[str, Any], jobs: Sequence[str]) -> Respon
     return response
 
 
-def _blocks(cursor: psycopg.ServerCursor, rows: list[Row]) -> Iterator[str]:
+def _blocks(
+    cursor: psycopg.ServerCursor, rows: list[Row], mark: str, separator: str
+) -> Iterator[str]:
     buffer = io.StringIO()
-    writer = csv.writer(buffer)
+    buffer.write(mark)
+    writer = csv.writer(buffer, delimiter=separator)
     writer.writerow(column.name for column in cursor.description or ())
     while rows:
         writer.writerows(rows)

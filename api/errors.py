@@ -35,7 +35,11 @@ class InvalidRequest(ApiError):
 class Unauthorized(ApiError):
     status = 401
     title = "Unauthorized"
-    headers: ClassVar[dict[str, str]] = {"WWW-Authenticate": 'Token realm="x-dashboard-token"'}
+    headers: ClassVar[dict[str, str]] = {"WWW-Authenticate": 'Bearer realm="dashboard"'}
+
+
+class WrongZone(ApiError):
+    """The tables hold days of another zone than the server's."""
 
 
 class ServiceUnavailable(ApiError):
@@ -50,6 +54,8 @@ class Busy(ServiceUnavailable):
 def init_app(app: Flask) -> None:
     @app.errorhandler(ApiError)
     def known(error: ApiError) -> Response:
+        if error.status == 500:
+            log.error("%s", error)
         return _response(error.status, error.title, error.message, error.headers)
 
     @app.errorhandler(Unavailable)

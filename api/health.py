@@ -40,7 +40,7 @@ def ready() -> Response:
 
 
 def _job(name: str, rows: list[Row], now: datetime) -> dict[str, Any]:
-    _, as_of, succeeded, computed = rows[0] if rows else (None,) * 4
+    _, as_of, succeeded, computed, _ = rows[0] if rows else (None,) * 5
     known = as_of and min(datetime.fromisoformat(as_of), now)
     return {
         "job_name": name,

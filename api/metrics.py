@@ -1,11 +1,12 @@
 """The endpoints below /v1."""
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from flask import Blueprint, Response, current_app, request
 
 from api import parameters, responses
-from api.auth import token_required
+from api.auth import token_or_link_required, token_required
 from api.responses import (
     ACTIVE,
     CONVERSIONS,
@@ -21,62 +22,70 @@ from api.responses import (
 )
 from dbt_project.window import Window, iso
 
-WINDOWED = ("window_days", "from", "to", "format", "complete")
+WINDOWED = ("window_days", "from", "to", "format", "excel", "complete")
 blueprint = Blueprint("v1", __name__, url_prefix="/v1")
 
 
 @blueprint.get("/metrics/daily")
-@token_required
+@token_or_link_required
 def daily() -> Response:
     return _windowed(DAILY)
 
 
 @blueprint.get("/metrics/experiments")
-@token_required
+@token_or_link_required
 def experiments() -> Response:
     return _windowed(EXPERIMENTS, "experiment_id")
 
 
 @blueprint.get("/metrics/readouts")
-@token_required
+@token_or_link_required
 def readouts() -> Response:
-    parameters.check_names(request.args, "experiment_id", "format")
+    parameters.check_names(request.args, "experiment_id", "format", "excel")
     return responses.respond(
         READOUTS,
         {"generated_at": iso(current_app.extensions["now"]())},
         {"experiment_id": parameters.text(request.args, "experiment_id")},
         as_csv=parameters.is_csv(request.args),
+        excel=parameters.excel(request.args),
     )
 
 
 @blueprint.get("/metrics/funnels")
-@token_required
+@token_or_link_required
 def funnels() -> Response:
     return _windowed(FUNNELS, "funnel_name")
 
 
 @blueprint.get("/metrics/conversions")
-@token_required
+@token_or_link_required
 def conversions() -> Response:
     return _windowed(CONVERSIONS, "dimension", "funnel_name")
 
 
 @blueprint.get("/metrics/retention")
-@token_required
+@token_or_link_required
 def retention() -> Response:
     return _windowed(RETENTION, "dimension")
 
 
 @blueprint.get("/metrics/active")
-@token_required
+@token_or_link_required
 def active() -> Response:
     return _windowed(ACTIVE, "dimension")
 
 
 @blueprint.get("/metrics/dimensions")
-@token_required
+@token_or_link_required
 def dimensions() -> Response:
     return _windowed(DIMENSIONS, "dimension")
+
+
+@blueprint.get("/metrics/load-tests/runs")
+@token_required
+def load_tests() -> Response:
+    """Answer the old dashboard's page Benchmarks. There are no load tests here."""
+    return _uncached({"runs": ()})
 
 
 @blueprint.get("/metrics/summary")
@@ -96,8 +105,12 @@ def runs() -> Response:
     values = {"limit": parameters.limit(request.args)}
     statement = current_app.extensions["queries"]["runs"]
     (rows,) = current_app.extensions["database"].rows_if_there([statement], values)
+    return _uncached({"runs": (item for (item,) in rows)})
+
+
+def _uncached(lists: Mapping[str, Iterable[str]]) -> Response:
     head = {"generated_at": iso(current_app.extensions["now"]())}
-    response = responses.with_items(head, {"runs": (item for (item,) in rows)})
+    response = responses.with_items(head, lists)
     response.headers["Cache-Control"] = "no-store"
     return response
 
@@ -125,4 +138,5 @@ def _windowed(endpoint: Endpoint, *filters: str) -> Response:
         head,
         parameters.values(window, chosen),
         as_csv=parameters.is_csv(request.args),
+        excel=parameters.excel(request.args),
     )

@@ -17,13 +17,15 @@ MAX_RUNS = 1000
 DEFAULT_RUNS = 20
 FIRST_DAY, LAST_DAY = date(1970, 1, 1), date(9998, 12, 31)
 
+LINK = "token"  # the parameter of a link to a CSV file
+
 Args = MultiDict[str, str]
 
 
 def check_names(args: Args, *known: str) -> None:
     """Raise InvalidRequest for a parameter other than `known`, which would have no effect."""
     for name in args:
-        if name not in known:
+        if name not in known and not (name == LINK and "format" in known and is_link(args)):
             takes = f"only {', '.join(known)}" if known else "no parameters"
             raise InvalidRequest(f"Unknown parameter {name[:80]!r}: this endpoint takes {takes}.")
 
@@ -63,6 +65,19 @@ def text(args: Args, name: str, *, trimmed: bool = True) -> str | None:
 
 def is_csv(args: Args) -> bool:
     return _one_of(args, "format", "json", "csv") == "csv"
+
+
+def is_link(args: Args) -> bool:
+    """Return whether it is a link to a CSV file, which is asked before anything is checked."""
+    return LINK in args and args.getlist("format") == ["csv"]
+
+
+def excel(args: Args) -> str | None:
+    """Return the separator of cells for which Excel is set up, or None for other programs."""
+    separator = _one_of(args, "excel", "comma", "semicolon")
+    if separator and not is_csv(args):
+        raise InvalidRequest("excel needs format=csv.")
+    return separator
 
 
 def complete(args: Args) -> bool:

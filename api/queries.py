@@ -35,10 +35,12 @@ MADE_BY = {
 
 
 def environment(schema: str) -> Environment:
-    """Return the templates' environment, with `analytics` for the quoted name of `schema`."""
+    """Return the templates' environment, with the name of `schema`, also as text."""
     templates = Environment(loader=FileSystemLoader(FOLDER), undefined=StrictUndefined)
     # psycopg reads % as the start of a placeholder.
-    templates.globals["analytics"] = sql.Identifier(schema).as_string().replace("%", "%%")
+    name = sql.Identifier(schema).as_string()
+    templates.globals["analytics"] = name.replace("%", "%%")
+    templates.globals["analytics_text"] = sql.quote(name).replace("%", "%%")
     templates.globals["job_names"] = NAMES
     macros = templates.get_template("macros.sql").module
     templates.globals |= {

@@ -9,10 +9,11 @@ from typing import Any
 from flask import Response, current_app, request
 
 from api import csv_export
-from api.database import Row
+from api.database import Found, Row
+from api.errors import WrongZone
 
 # Part of every ETag. Raise it when a response changes its shape.
-SHAPE = "1"
+SHAPE = "2"
 
 
 @dataclass(frozen=True)
@@ -57,22 +58,24 @@ def respond(
     *,
     with_no_data: bool = True,
     as_csv: bool = False,
+    excel: str | None = None,
 ) -> Response:
     """Return the response, with the keys of `head` first; 304 if the client already has it."""
     database = current_app.extensions["database"]
     queries = current_app.extensions["queries"]
     states = [queries[f"job_{job}"] for job in endpoint.jobs]
-    asked = (SHAPE, endpoint.name, as_csv, sorted((name, str(v)) for name, v in values.items()))
+    given = sorted((name, str(value)) for name, value in values.items())
+    asked = (SHAPE, endpoint.name, as_csv, excel, given)
     if as_csv or request.if_none_match:
-        tag = _tag(database.rows_if_there(states, values, endpoint.jobs), asked)
+        tag = _tag(_checked(database.rows_if_there(states, values, endpoint.jobs)), asked)
         if tag and request.if_none_match.contains_weak(tag):
             return _tagged(Response(status=304), tag)
     if as_csv:
-        return _tagged(csv_export.respond(endpoint.name, values, endpoint.jobs), tag)
+        return _tagged(csv_export.respond(endpoint.name, values, endpoint.jobs, excel), tag)
 
     statements = [queries[statement] for statement in endpoint.statements]
     found = iter(database.rows_if_there([*states, *statements], values, endpoint.jobs))
-    about = [next(found) for _ in states]
+    about = _checked([next(found) for _ in states])
     lists = {key: [item for (item,) in next(found)] for key in endpoint.also}
     items = [row for rows in found for row in rows]
     known = [rows[0][1] for rows in about if rows and rows[0][1]]
@@ -93,6 +96,19 @@ def with_items(head: Mapping[str, Any], lists: Mapping[str, Iterable[str]]) -> R
     text = json.dumps(head, separators=(",", ":"))
     body = "".join(f',"{key}":[{",".join(items)}]' for key, items in lists.items())
     return Response(f"{text[:-1]}{body}}}", mimetype="application/json")
+
+
+def _checked(about: Found) -> Found:
+    """Return the states of jobs. Raises WrongZone if their tables have days of another zone."""
+    own = current_app.extensions["settings"].timezone.key
+    found = {zone for rows in about for *_, zones in rows for zone in zones if zone}
+    if others := sorted(found - {own}):
+        mixed = "" if found == {others[0]} else " once all jobs have run for that zone"
+        raise WrongZone(
+            f"The tables have days of {' and '.join(others)}, but ROLLUP_TIMEZONE of this server is"
+            f" {own}. Set ROLLUP_TIMEZONE={others[0]} here, and start the server again{mixed}."
+        )
+    return about
 
 
 def _tag(about: Sequence[list[Row]], asked: tuple[Any, ...]) -> str | None:

@@ -51,7 +51,7 @@ def serve(host: str, port: int) -> int:
 
 def _serve(settings: Settings, listener: socket.socket, address: str) -> None:
     app = create_app(settings)
-    log_to_stderr("waitress", logging.WARNING, settings.token)
+    log_to_stderr("waitress", logging.WARNING, settings.secrets)
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     server = waitress.create_server(
         app,

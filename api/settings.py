@@ -18,6 +18,7 @@ THREADS = 8
 class Settings:
     conninfo: str = field(repr=False)
     token: str | None = field(repr=False, default=None)
+    link_token: str | None = field(repr=False, default=None)
     schema: str = "analytics"
     timezone: ZoneInfo = UTC
     key_events: tuple[str, ...] = (KEY_EVENT,)
@@ -26,6 +27,11 @@ class Settings:
     exports: int = THREADS // 4
     pool_timeout_s: float = 2.0
     statement_timeout_s: float = 10.0
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must not be logged."""
+        return tuple(filter(None, (self.token, self.link_token)))
 
 
 def from_environment(conninfo: str | None = None) -> Settings:
@@ -40,10 +46,15 @@ def from_environment(conninfo: str | None = None) -> Settings:
             " brings a database."
         )
     pool_size = int(_number(os.environ, "API_POOL_SIZE", threads(), least=1))
+    # A token from a file may end with a line break, which a header cannot contain.
+    token = os.environ.get("DASHBOARD_TOKEN", "").strip() or None
+    link_token = os.environ.get("LINK_TOKEN", "").strip() or None
+    if token and token == link_token:
+        raise BadSetting("LINK_TOKEN must differ from DASHBOARD_TOKEN, which never is in a URL.")
     return Settings(
         conninfo=parse_url(url or "") if conninfo is None else conninfo,
-        # A token from a file may end with a line break, which a header cannot contain.
-        token=os.environ.get("DASHBOARD_TOKEN", "").strip() or None,
+        token=token,
+        link_token=link_token,
         schema=analytics_schema(),
         timezone=settings.timezone(),
         key_events=settings.key_events(),

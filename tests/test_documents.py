@@ -1,7 +1,8 @@
 """Settings, endpoints, output, places and links in the documents are those of the project."""
 
+import json
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import documents
@@ -104,12 +105,25 @@ def test_demo_prints_what_the_readme_shows(database_url, cli, monkeypatch):
     assert "The made-up app was there already, with " in again.stdout
 
 
-def test_sql_for_operators_runs(source, run):
+def test_sql_for_operators_and_recipes_runs(source, run):
+    source.experiment()
     source.event(tables.NOW)
-    assert run("--window-days", 1).exit_code == 0
+    source.event(tables.NOW - timedelta(days=10))
+    assert run("--window-days", 14).exit_code == 0
     source.do("set search_path to public, analytics")
-    documented = (documents.read(f"docs/{name}.md") for name in ("scheduling", "failures"))
+    names = ("scheduling", "failures", "recipes")
+    documented = (documents.read(f"docs/{name}.md") for name in names)
     queries = [b.text for page in documented for b in page.blocks if b.language == "sql"]
     for query in queries:
         source.do(query.replace("%", "%%"))
-    assert len(queries) == 3
+    assert len(queries) == 5
+    # As Grafana fills its macros.
+    window = f"'{tables.NOW - timedelta(days=30):%Y-%m-%dT%H:%M:%SZ}' and '{tables.NOW:%FT%TZ}'"
+    for panel in json.loads((ROOT / "docs/grafana.json").read_text())["panels"]:
+        (target,) = panel["targets"]
+        query = re.sub(r"\$__timeFilter\(([\w.]+)\)", rf"\1 between {window}", target["rawSql"])
+        found = source.conn.execute(query.replace("${funnel:sqlstring}", "'core_journey'"))
+        columns = [column.name for column in found.description]
+        lines = panel["type"] == "timeseries"
+        assert (target["format"] == "time_series") == lines == (columns[0] == "time")
+        assert found.fetchall(), panel["title"]

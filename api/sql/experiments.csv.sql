@@ -3,7 +3,7 @@ select
     {{ csv_text("experiment_id") }} as experiment_id,
     {{ csv_text("variant_id") }} as variant_id,
     {{ csv_text("metric_name") }} as metric_name,
-    cast({{ js_number("value") }} as text) as value,
+    {{ csv_number("value") }} as value,
     {{ csv_text("cast(dimensions as text)") }} as dimensions,
     cast(is_final as text) as is_final,
     {{ js_time("computed_at") }} as computed_at

@@ -45,6 +45,22 @@ select
     ) as version,
     {{ js_time("last_run.as_of") }} as data_as_of,
     {{ js_time("last_run.finished_at") }} as last_success_at,
-    {{ js_time("newest_rows." ~ tables[0][0]) }} as computed_at
+    {{ js_time("newest_rows." ~ tables[0][0]) }} as computed_at,
+    -- Without a comment, the days of a table are those of UTC.
+    array[
+        {%- for table, _ in tables %}
+        case
+            when newest_rows.{{ table }} is not null
+                then coalesce(
+                    substring(
+                        obj_description(
+                            to_regclass(concat({{ analytics_text }}, '.{{ table }}')), 'pg_class'
+                        ) from '^Days are days of (.+)[.]$'
+                    ),
+                    'UTC'
+                )
+        end{{ "," if not loop.last }}
+        {%- endfor %}
+    ] as zones
 from newest_rows
 left join last_run on true

@@ -41,9 +41,9 @@
     end
 {%- endmacro %}
 
-{# A number as JavaScript prints it, or no text at all. #}
+{# A number as JavaScript prints it, but for the decimal separator, or no text at all. #}
 {% macro csv_number(x) -%}
-    nullif(cast({{ js_number(x) }} as text), 'null')
+    replace(nullif(cast({{ js_number(x) }} as text), 'null'), '.', %(decimal)s)
 {%- endmacro %}
 
 {# The job that a name in the run log stands for, which may be the one of the system before. #}

@@ -24,7 +24,7 @@ def api_settings(_settings):
     """Keep the caller's settings out of the API, as `_settings` does for the commands."""
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
-            if name.startswith("API_") or name in ("DASHBOARD_TOKEN", "CORS_ORIGINS"):
+            if name.startswith("API_") or name in ("DASHBOARD_TOKEN", "LINK_TOKEN", "CORS_ORIGINS"):
                 patch.delenv(name)
         yield
 

@@ -204,11 +204,14 @@ def test_access_log_line(get, log):
 
 
 def test_log_lines_mask_the_token(api_client, api_conninfo, log):
-    client = api_client(api_conninfo, token="t0ken")
+    client = api_client(api_conninfo, token="t0ken", link_token="l1nk-t0ken")
+    for path in (f"{CSV[0]}&token=l1nk-t0ken", "/l1nk-t0ken", f"{CSV[0]}&dimension=l1nk-t0ken"):
+        fetch(client, path, token="l1nk-t0ken", User_Agent="l1nk-t0ken")
+    assert "l1nk" not in str(log()) and len(log()) == 3
     for given in ("t0ken", "t0ken-mistyped"):
         for path in (*METRICS, *CSV, "/v1/runs", "/nowhere", "/v1/metrics/daily?token=t0ken"):
             fetch(client, path, token=given, X_Request_ID=given)
-    assert len(log()) == 2 * len([*METRICS, *CSV, 1, 2, 3]) and "t0ken" not in str([
+    assert len(log()) == 3 + 2 * len([*METRICS, *CSV, 1, 2, 3]) and "t0ken" not in str([
         {k: v for k, v in line.items() if k != "request_id"} for line in log()
     ])  # fmt: skip
     assert "t0ken" not in {line["request_id"] for line in log()}

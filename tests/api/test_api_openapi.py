@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 import psycopg
 import pytest
-from api_helpers import NOW
+from api_helpers import NOW, TOKEN, fetch
 from jsonschema import Draft202012Validator
 
 from api import create_app
@@ -82,6 +82,24 @@ def test_every_key_of_a_response_is_described(get, path, operation):
 def test_token_is_required_where_it_is_described(get, path, operation):
     assert (get(path, token=None).status_code == 401) == ("security" in operation)
     assert ("401" in operation["responses"]) == ("security" in operation)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "query", "sent"),
+    [
+        ("dashboardToken", "", {"token": TOKEN}),
+        ("bearerToken", "", {"Authorization": f"bearer {TOKEN}".encode().decode("latin-1")}),
+        ("linkToken", "?format=csv&token=l1nk", {}),
+    ],
+)
+def test_each_kind_of_token_opens_what_it_is_described_for(
+    api_client, api_conninfo, scheme, query, sent
+):
+    client = api_client(api_conninfo, link_token="l1nk")
+    for path, operation in operations():
+        if kinds := operation.get("security"):
+            status = fetch(client, path + query, **{"token": None, **sent}).status_code
+            assert status == (200 if {scheme: []} in kinds else 401), path
 
 
 @pytest.mark.parametrize(("path", "operation"), operations())

@@ -5,6 +5,7 @@ import io
 import json
 import re
 from urllib.parse import quote
+from zoneinfo import ZoneInfo
 
 import psycopg
 import pytest
@@ -517,6 +518,40 @@ def test_views_for_tables_and_a_missing_run_log_are_no_error(client, api_copy):
         assert "ETag" not in response.headers
 
 
+@pytest.mark.parametrize(
+    ("change", "zone", "paths", "others"),
+    [
+        ("comment on table daily_metric_rollups is 'Days are days of Europe/Berlin.'", "UTC",
+         [PATHS[0], PATHS[3]], "Europe/Berlin"),
+        ("comment on table active_user_rollups is 'Days are days of Etc/UTC.'", "UTC",
+         NEW[1:3], "Etc/UTC"),
+        ("comment on table experiment_statistics is 'Days are days of Asia/Tokyo.'", "UTC", [], ""),
+        ("comment on table daily_metric_rollups is 'Metrics of each day.'", "UTC", [], ""),
+        ("comment on table daily_metric_rollups is 'Days are days of UTC.'", "UTC", [], ""),
+        ("", "Europe/Berlin", PATHS, "UTC"),
+        # Tables that hold nothing may be of any zone.
+        ("truncate daily_metric_rollups; truncate funnel_rollups", "Asia/Tokyo",
+         [*PATHS[1:2], *PATHS[3:]], "UTC"),
+        ("comment on table daily_metric_rollups is 'Days are days of Asia/Tokyo.'", "Asia/Tokyo",
+         PATHS[1:], "UTC"),
+    ],
+)  # fmt: skip
+def test_days_of_another_zone_are_refused(api_client, api_copy, change, zone, paths, others):
+    api_copy.execute(f"set search_path to analytics; {change}")
+    client = api_client(api_copy.info.dsn, timezone=ZoneInfo(zone))
+    for path in PATHS:
+        csv_path = path if path == PATHS[3] else f"{path}?format=csv"
+        for response in (
+            fetch(client, path), fetch(client, path, If_None_Match="*"), fetch(client, csv_path)
+        ):  # fmt: skip
+            if path in paths:
+                assert is_error(response, 500, "Internal Server Error")
+                assert f"Set ROLLUP_TIMEZONE={others} here" in response.json["message"]
+            else:
+                assert response.status_code in (200, 304)
+    assert {fetch(client, path).status_code for path in ("/ready", "/v1/runs")} == {200}
+
+
 def test_runs_are_newest_first(client, api_copy):
     api_copy.execute("""
         insert into analytics.rollup_runs
@@ -626,6 +661,34 @@ def test_csv_guards_every_text_column(client, api_copy, path, table, texts):
 def test_dashboard_guards_its_csv_by_the_same_rule():
     (rule,) = re.findall(r"~ '(.+)'", (queries.FOLDER / "macros.sql").read_text())
     assert f"/{rule}/;" in FILES["csv.js"].read_text()
+
+
+@pytest.mark.parametrize(
+    ("asked", "mark", "separator", "decimal"),
+    [
+        ("", "", ",", "."),
+        ("&excel=comma", "\ufeff", ",", "."),
+        ("&excel=semicolon", "\ufeff", ";", ","),
+    ],
+)
+def test_csv_for_excel_has_its_mark_separator_and_decimals(
+    client, api_copy, served, asked, mark, separator, decimal
+):
+    api_copy.execute("""
+        truncate daily_metric_rollups;
+        insert into daily_metric_rollups
+        values ('2026-11-23', 'é', '1.5;x', -0.25, '{"a": 1.5}', true, '2026-11-23 12:00Z')
+    """)
+    cells = ["2026-11-23", "é", "1.5;x", "-0.25", '{"a": 1.5}', "true", "2026-11-23T12:00:00.000Z"]
+    cells[3] = cells[3].replace(".", decimal)
+    text = fetch(client, f"{PATHS[0]}?format=csv{asked}").text
+    assert text.startswith(f"{mark}day{separator}metric_name") and text.count("\ufeff") == len(mark)
+    assert list(csv.reader(io.StringIO(text), delimiter=separator))[1] == cells
+    # Every number has it, and nothing else.
+    rows = fetch(client, f"{NEW[0]}?format=csv{asked}").text
+    assert f"2{decimal}5" in rows and ("2.5" in rows) == (decimal == ".")
+    tags = {fetch(client, f"{PATHS[0]}?format=csv{a}").headers.get("ETag") for a in (asked, "")}
+    assert len(tags) == (2 if asked else 1)
 
 
 def test_csv_of_many_rows_is_complete(client, api_copy):

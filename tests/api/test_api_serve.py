@@ -251,6 +251,7 @@ def test_without_a_database_url_the_embedded_database_serves(tmp_path):
         ({"API_POOL_SIZE": "none"}, "Error: API_POOL_SIZE must be a number of at least 1"),
         ({"API_STATEMENT_TIMEOUT_S": "0"}, "Error: API_STATEMENT_TIMEOUT_S must be a number"),
         ({"API_THREADS": "nan"}, "Error: API_THREADS must be a number of at least 1"),
+        ({"DASHBOARD_TOKEN": " a", "LINK_TOKEN": "a "}, "Error: LINK_TOKEN must differ from DASHB"),
         ({"CORS_ORIGINS": "dash.example.com"}, "Error: CORS_ORIGINS: 'dash.example.com' is not"),
     ],
 )

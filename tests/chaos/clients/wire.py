@@ -10,7 +10,7 @@ from typing import Any
 
 TOKEN = "t0ken-0f-the-dashboard"
 PROTECTED = [f"/v1/metrics/{name}" for name in ("daily", "experiments", "funnels", "readouts")]
-PROTECTED += ["/v1/runs"]
+PROTECTED += ["/v1/metrics/load-tests/runs", "/v1/runs"]
 STATUSES = {200, 204, 304, 400, 401, 404, 405, 413, 431, 501}
 OF_THE_SERVER = {400, 413, 431, 501}  # to what is no HTTP, or too large
 PATIENCE_S = 20
