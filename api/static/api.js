@@ -1,6 +1,9 @@
-/** Requests to the API. The token is kept in the tab's session storage and sent only in a header. */
+/** Requests to the API. The token is sent only in a header. */
 
-const KEY = "dashboard-token";
+import { setZone } from "./format.js";
+import { setKeyEvents } from "./labels.js";
+import * as token from "./token.js";
+
 const TIMEOUT_MS = 30000;
 
 export class ApiError extends Error {
@@ -11,24 +14,6 @@ export class ApiError extends Error {
     this.title = title;
   }
 }
-
-// Access to blocked storage throws. The token then lasts until the next reload.
-let unstored = null;
-function stored(use) {
-  try { return use(sessionStorage); } catch { return null; }
-}
-
-export const token = {
-  get: () => unstored ?? stored((storage) => storage.getItem(KEY)),
-  set(value) {
-    unstored = value;
-    stored((storage) => { storage.setItem(KEY, value); unstored = null; });
-  },
-  forget() {
-    unstored = null;
-    stored((storage) => storage.removeItem(KEY));
-  },
-};
 
 // Headers are bytes: letters beyond ASCII are sent as UTF-8.
 const headerValue = (text) => Array.from(new TextEncoder().encode(text), (byte) => String.fromCharCode(byte)).join("");
@@ -68,7 +53,12 @@ export async function get(path, query = {}, { signal, as, open } = {}) {
     }
     throw error;
   }
-  if (response.ok) return body;
+  if (response.ok) {
+    // Before anyone writes a day or a label.
+    if (body.timezone) setZone(body.timezone);
+    if (body.key_events) setKeyEvents(body.key_events);
+    return body;
+  }
   throw new ApiError(response.status, body.error ?? response.statusText, body.message ?? "");
 }
 

@@ -1,12 +1,11 @@
 /** Line charts and stacked bars on uPlot. What is not final is drawn dashed and hollow. */
 
 import { el, fill } from "./dom.js";
-import { cut, day as writeDay, weekday, toDate } from "./format.js";
+import { cut, day as writeDay, hoursOf, iso, weekday, toDate } from "./format.js";
 import { largest } from "./numbers.js";
 
 const live = new Set();
-const dark = matchMedia("(prefers-color-scheme: dark)");
-for (const media of [dark, matchMedia("print")]) media.addEventListener("change", () => live.forEach((chart) => chart.draw()));
+for (const media of ["(prefers-color-scheme: dark)", "print", "(forced-colors: active)"]) matchMedia(media).addEventListener("change", () => live.forEach((chart) => chart.draw()));
 
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 export const color = (nth) => (nth === "control" ? "--control" : nth === "rest" ? "--rest" : `--series-${(nth % 7) + 1}`);
@@ -141,7 +140,7 @@ function plot(host, { width, height, days, columns, lines, tick, range, rows, pa
       {
         ...axis, size: 26, gap: 7, grid: { show: false },
         splits: (u) => everyNth(x, Math.max(1, Math.ceil(x.length / (u.bbox.width / devicePixelRatio / 58)))),
-        values: (u, at) => at.map((s) => writeDay(new Date(s * 1000).toISOString())),
+        values: (u, at) => at.map((s) => writeDay(iso(new Date(s * 1000)))),
       },
       {
         ...axis, gap: 4, grid, space: 28,
@@ -174,6 +173,7 @@ function readout(days, rows) {
         const notes = new Set(shown.map((row) => row.note).filter(Boolean));
         fill(box,
           el("b", {}, weekday(days[i])),
+          hoursOf(days[i]) !== 24 && el("em", {}, `A day of ${hoursOf(days[i])} hours`),
           shown.map((row) => el("span", { class: "reading" },
             swatch(row.color, row.final), row.label && el("bdi", {}, cut(row.label, 40)), el("b", {}, row.text))),
           [...notes].map((note) => el("em", {}, `Not final: ${note}`)));

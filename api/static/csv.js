@@ -4,6 +4,9 @@
 // csv_text in api/sql/macros.sql.
 const FORMULA = /^[\t\r\n]|^[\s\u0085\u00a0\u1680\u2000-\u200b\u2028\u2029\u202f\u205f\u3000\ufeff]*[-=+@\uff1d\uff0b\uff0d\uff20]/;
 
+// By it Excel knows that the file is UTF-8.
+const BOM = "\ufeff";
+
 export function cell(value) {
   if (value === null || value === undefined || Number.isNaN(value)) return "";
   if (typeof value === "number") return String(value);
@@ -16,7 +19,7 @@ export const csv = (head, rows) => [head, ...rows].map((row) => row.map(cell).jo
 
 /** @param {string} name of the file; characters that a file system may refuse become `_` */
 export function download(name, head, rows) {
-  const url = URL.createObjectURL(new Blob([csv(head, rows)], { type: "text/csv" }));
+  const url = URL.createObjectURL(new Blob([BOM, csv(head, rows)], { type: "text/csv;charset=utf-8" }));
   const link = document.createElement("a");
   link.href = url;
   link.download = `${name.replace(/[^\w-]+/g, "_").slice(-120)}.csv`;

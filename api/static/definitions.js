@@ -1,14 +1,15 @@
 /** What a read-out's numbers mean, in words with the parameters of their metric. No DOM here. */
 
-import { count, cut, date, percent, plural, pValue, points, precise, relative, signed } from "./format.js";
+import { count, date, percent, plural, pValue, points, precise, relative, signed } from "./format.js";
+import { quoted, quotedKeyEvent } from "./labels.js";
 
 const LOOKS = "It is right for one look, at an end that was planned.";
 export const hours = (n) => (n % 24 || n <= 48 ? plural(n, "hour") : plural(n / 24, "day"));
 
 function events(names) {
   if (!names) return "any event";
-  const parts = names.split("|").map((one) => (one === "$key_event" ? "a key event" : `“${cut(one, 40)}”`));
-  return parts.length > 8 ? `one of ${parts.length} events` : parts.join(" or ");
+  const others = names.split("|").filter((one) => one !== "$key_event");
+  return [others.length < names.split("|").length && quotedKeyEvent(), quoted(others)].filter(Boolean).join(" or ");
 }
 
 const span = ({ delay_hours: from, window_hours: long }) =>
@@ -57,6 +58,7 @@ export function numbers(row, metric) {
   const always = `${relative(row.lift)}, always valid ${range(row.lift_always_low, row.lift_always_high)}`;
   const difference = ["difference", "difference_low", "difference_high"].map((key) => gap(row[key], metric));
   return [
+    ["Metric", metric.metric_name, "Its name in the API, the tables and the files."],
     ["Value", `${value(row.value, metric)}, control ${value(row.control_value, metric)}`,
       `${meaning(metric)} A user is exposed when the variant is assigned while the experiment runs. `
       + "Users whose events name another variant are left out."],

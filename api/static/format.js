@@ -1,4 +1,4 @@
-/** How numbers, days and times are written. Everything is UTC. */
+/** How numbers, days and times are written: instants in the zone of the app's days, which have no clock. */
 
 const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const tenth = new Intl.NumberFormat("en", { minimumFractionDigits: 1, maximumFractionDigits: 1 });
@@ -7,9 +7,9 @@ const dayOf = (options) => new Intl.DateTimeFormat("en-GB", { timeZone: "UTC", .
 const dayShort = dayOf({ day: "numeric", month: "short" });
 const dayLong = dayOf({ weekday: "short", day: "numeric", month: "short" });
 const dayYear = dayOf({ day: "numeric", month: "short", year: "numeric" });
-const clock = dayOf({ hour: "2-digit", minute: "2-digit" });
 const NONE = "–";
-const DAY = 86400000;
+const HOUR = 3600000;
+const DAY = 24 * HOUR;
 
 const guarded = (write) => (value) => (Number.isFinite(value) ? write(value) : NONE);
 
@@ -39,18 +39,63 @@ export const seconds = guarded((s) => {
   return `${+s.toFixed(1)} s`;
 });
 
-/** @param {string} day "2026-11-24" or an instant of that day */
-export const toDate = (day) => new Date(day.length === 10 ? `${day}T00:00:00Z` : day);
+/** The zone of the app's days; `known` to this browser, or its times are in UTC. */
+export const zone = { name: "", known: true };
+const starts = new Map();
+let clock;
+let calendar;
+
+export function setZone(name) {
+  if (name === zone.name) return;
+  const use = (timeZone) => {
+    clock = new Intl.DateTimeFormat("en-GB", { timeZone, hour: "2-digit", minute: "2-digit", timeZoneName: "short" });
+    calendar = new Intl.DateTimeFormat("en-GB", { timeZone, year: "numeric", month: "2-digit", day: "2-digit" });
+  };
+  Object.assign(zone, { name, known: true });
+  starts.clear();
+  try { use(name); } catch { zone.known = false; use("UTC"); }
+}
+setZone("UTC");
+
+/** @param {string} day "2026-11-24" */
+export const toDate = (day) => new Date(`${day}T00:00:00Z`);
 export const iso = (date) => date.toISOString().slice(0, 10);
 export const addDays = (day, n) => iso(new Date(toDate(day).getTime() + n * DAY));
 
-const dated = (format) => (day) => (day ? format.format(toDate(day)) : NONE);
+/** The day of an instant. */
+export const dayIn = (instant) => calendar.format(new Date(instant)).split("/").reverse().join("-");
+/** The days of a window between instants, by its noons: browser and server may know other rules of a zone. */
+export const firstDay = (start) => dayIn(new Date(start).getTime() + 12 * HOUR);
+export const lastDay = (end) => dayIn(new Date(end).getTime() - 12 * HOUR);
+
+/** When a day begins, in milliseconds: where the clocks change, not always at midnight. */
+export function startOf(day) {
+  if (!starts.has(day)) {
+    let [low, high] = [-16, 16].map((hours) => toDate(day).getTime() + hours * HOUR);
+    while (high - low > 1000) {
+      const middle = Math.floor((low + high) / 2000) * 1000;
+      if (dayIn(middle) < day) low = middle;
+      else high = middle;
+    }
+    starts.set(day, high);
+  }
+  return starts.get(day);
+}
+
+/** How many hours a day has: 23 or 25 where the clocks change. */
+export const hoursOf = (day) => (startOf(addDays(day, 1)) - startOf(day)) / HOUR;
+/** When the last user of a day has had so many days of 24 hours. */
+export const matures = (day, horizon) => startOf(addDays(day, 1)) + horizon * DAY;
+
+// Days and instants.
+const dated = (format) => (text) => (text ? format.format(toDate(text.length === 10 ? text : dayIn(text))) : NONE);
 export const day = dated(dayShort);
 export const weekday = dated(dayLong);
 export const date = dated(dayYear);
-export const time = (instant) => (instant ? `${date(instant)}, ${clock.format(new Date(instant))} UTC` : NONE);
-export const stamp = (instant) => (instant ? `${day(instant)}, ${clock.format(new Date(instant))}` : NONE);
-export const hour = (instant) => `${clock.format(new Date(instant))} UTC`;
+export const time = (instant) => (instant ? `${date(instant)}, ${hour(instant)}` : NONE);
+export const stamp = (instant) => (instant ? `${day(instant)}, ${hour(instant)}` : NONE);
+/** "13:00 CET" */
+export const hour = (instant) => clock.format(new Date(instant));
 
 /** "3 – 9 Nov 2026" */
 export const days = (from, to) => (from === to ? date(from) : dayYear.formatRange(toDate(from), toDate(to)));

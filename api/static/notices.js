@@ -1,7 +1,7 @@
 /** How fresh the numbers are, and notices about the last runs and the link. */
 
 import { el, name } from "./dom.js";
-import { age, cut, list, time, words } from "./format.js";
+import { age, cut, hour, list, time, words, zone } from "./format.js";
 import { groupBy } from "./numbers.js";
 import { MOST_DAYS, WINDOWS } from "./state.js";
 
@@ -13,14 +13,16 @@ const STALE_TAB_MS = 3600 * 1000;
  * @param {string|null} asOf the moment that the numbers are computed for
  * @param {Date} now by the server's clock
  * @param {Date} loaded when the page asked, by the same clock
+ * @param {string} [failure] why newer numbers could not be loaded
  */
-export function freshness(asOf, now, loaded) {
-  if (!asOf) return ["No successful run yet."];
+export function freshness(asOf, now, loaded, failure) {
+  if (!asOf) return ["No run has computed this view yet."];
   const old = (now - new Date(asOf)) / 1000 > OVERDUE_S;
   return [
     "Data as of ", el("time", { datetime: asOf }, time(asOf)), " · ",
     old ? el("b", { class: "old" }, `${age(asOf, now)}, out of date`) : age(asOf, now),
-    now - loaded > STALE_TAB_MS && ` · Loaded ${age(loaded, now)}: press Refresh for newer numbers.`,
+    failure && [" · ", el("b", { class: "old" }, `Not refreshed since ${hour(loaded)}: ${failure}`)],
+    !failure && now - loaded > STALE_TAB_MS && ` · Loaded ${age(loaded, now)}: press Refresh for newer numbers.`,
   ];
 }
 
@@ -60,7 +62,7 @@ function outcome(run, ready) {
       + "Read what it said before you rely on them.";
   }
   // The API has the time of writing only for the latest day.
-  const reported = run.dbt_invocation_id || run.window_end?.slice(0, 10) > ready?.generated_at.slice(0, 10);
+  const reported = run.dbt_invocation_id || run.window_end > ready?.generated_at;
   if (run.rows_written === 0 && reported) return "It wrote no rows: the numbers are those of the last run that did.";
   return "It is not known whether it wrote its rows.";
 }
@@ -110,6 +112,8 @@ export function notice(kind, ...content) {
 /** @param {Array} unmet sentences on what the link asks for and does not get */
 export function notices(ready, runs, unmet) {
   return [
+    !zone.known && notice("warn", el("p", {}, "This browser does not know the zone of the days, ", name(zone.name),
+      ": times are in UTC, and “today” may be a day off. A newer browser knows it.")),
     unmet.map((text) => notice("warn link", el("p", {}, text))),
     failures(runs, ready).map(({ text, error }) => notice("bad", el("p", {}, text), error && said("What it said", error))),
     overdue(ready, runs).map((text) => notice("warn", el("p", {}, text))),

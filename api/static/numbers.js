@@ -1,6 +1,6 @@
 /** The arithmetic behind the views. No DOM here. */
 
-import { addDays, day as writeDay, hour } from "./format.js";
+import { day as writeDay, dayIn, hour, matures } from "./format.js";
 
 export const sum = (values) => values.reduce((total, value) => total + value, 0);
 export const largest = (values) => values.reduce((a, b) => Math.max(a, b), 0);
@@ -27,13 +27,13 @@ export function isFinal(flag, metric) {
 
 /**
  * Why a value is not final yet.
- * @param {number} horizon days after the day's end until its cohort has matured
+ * @param {number} horizon days of 24 hours after the day's end until its cohort has matured
  */
 export function reason(day, horizon, asOf, now) {
-  const matures = addDays(day, 1 + horizon);
-  if (matures <= now.slice(0, 10)) return "the next run completes it";
-  if (day >= now.slice(0, 10)) return asOf?.startsWith(day) ? `today, counted until ${hour(asOf)}` : "today";
-  return `cohort matures on ${writeDay(matures)}`;
+  const end = matures(day, horizon);
+  if (end <= new Date(now)) return "the next run completes it";
+  if (day >= dayIn(now)) return asOf && dayIn(asOf) === day ? `today, counted until ${hour(asOf)}` : "today";
+  return `cohort matures on ${writeDay(dayIn(end))}`;
 }
 
 /** Events by name over all days, the most frequent first, and by day over all names. */

@@ -48,7 +48,8 @@ export const noneOf = (all, wanted) => [
 
 export function noExperiments() {
   return message("No experiments yet",
-    "An experiment shows here once its row is in the app's experiments table and the experiment job has run.");
+    "An experiment shows here once its row is in the app's experiments table and the experiment job has run. "
+      + "Without experiments there is nothing to do: the other views do not need any.");
 }
 
 /** An experiment without a read-out: why, and what makes one. */

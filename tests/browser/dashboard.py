@@ -69,9 +69,11 @@ class Quiet(WSGIRequestHandler):
 
 
 @contextmanager
-def serving(conninfo: str, token: str | None = TOKEN, now: datetime = NOW) -> Iterator[str]:
+def serving(
+    conninfo: str, token: str | None = TOKEN, now: datetime = NOW, **settings: Any
+) -> Iterator[str]:
     """Serve the app on a database with a fixed clock; yield its address."""
-    app = create_app(Settings(conninfo, token=token), now=lambda: now)
+    app = create_app(Settings(conninfo, token=token, **settings), now=lambda: now)
     server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=Quiet)
     thread = threading.Thread(target=server.serve_forever, args=[0.02], daemon=True)
     thread.start()
@@ -99,6 +101,11 @@ class Visit:
         self.page.add_init_script(
             "addEventListener('securitypolicyviolation',"
             " (event) => console.error('CSP', event.violatedDirective, event.blockedURI))"
+        )
+        self.page.add_init_script(
+            "window.shifts = []; new PerformanceObserver((list) =>"
+            " list.getEntries().forEach((shift) => shifts.push(shift.value)))"
+            ".observe({ type: 'layout-shift', buffered: true })"
         )
         if token:
             keep = f"sessionStorage.setItem('{KEY}', {json.dumps(token)})"
@@ -133,8 +140,14 @@ class Visit:
 
     def download(self, button: str) -> str:
         with self.page.expect_download() as info:
-            self.page.get_by_role("button", name=button).click()
-        return info.value.path().read_text()
+            self.page.get_by_role("button", name=button).first.click()
+        text = info.value.path().read_bytes().decode()
+        assert text[0] == "\ufeff"  # Excel reads it as UTF-8
+        return text[1:]
+
+    def shift(self) -> float:
+        """Return how far things moved while the page was loaded (cumulative layout shift)."""
+        return self.page.evaluate("shifts.reduce((sum, shift) => sum + shift, 0)")
 
     def leave(self) -> list[str]:
         """Close the page; return its problems."""

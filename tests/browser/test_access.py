@@ -29,9 +29,24 @@ def test_summary_is_open_and_a_wrong_token_can_be_tried_again(visit, site):
 
     page.page.reload()
     page.page.wait_for_selector(".uplot")
+    # Other tabs need no typing: one that is opened later, and one that was open.
+    others = [page.context.new_page() for _ in range(2)]
+    for other in others:
+        other.goto(site)
+        other.wait_for_selector(".uplot")
+    assert others[1].evaluate("localStorage.length") == 0
     page.page.get_by_role("button", name="Forget token").click()
-    page.page.wait_for_selector(".gate")
-    assert page.page.evaluate(STORED) is None
+    for tab in (page.page, *others):
+        tab.wait_for_selector(".gate")
+        assert tab.evaluate(STORED) is None
+    assert TOKEN not in page.page.evaluate("JSON.stringify(localStorage)")
+    others[0].evaluate(f"sessionStorage.setItem('dashboard-token', '{TOKEN}')")  # a restored tab
+    others[0].reload()
+    others[0].wait_for_selector(".gate")
+    field = page.page.get_by_label("Token", exact=True)
+    field.fill(TOKEN)
+    field.press("Enter")
+    others[0].wait_for_selector(".uplot")
 
 
 def test_expired_token_leads_back_to_the_form(visit, site):

@@ -89,8 +89,9 @@ def cells(text):
     ("metric", "title", "rows"),
     [
         *((metric, title, f"daily_dimension_rollups where metric_name = '{metric}'")
-          for metric, title in {"dau": "Daily", "new_users": "New", "logging_rate_24h": "24-hour",
-                                "sessions_submitted": "Sessions"}.items()),
+          for metric, title in {"dau": "Daily", "new_users": "New",
+                                "logging_rate_24h": "Session submitted within",
+                                "sessions_submitted": "Session submitted"}.items()),
         *((period, title, f"active_user_rollups where period = '{period}'")
           for period, title in {"week": "Weekly", "month": "Monthly"}.items()),
     ],
@@ -210,10 +211,11 @@ def test_retention_is_that_of_the_table(visit, site, demo_conninfo, period):
 @pytest.mark.parametrize(
     ("title", "metric", "count", "users", "size"),
     [
-        ("24-hour logging rate", "logging_rate_24h_by_variant", "converted_users", "value * cohort",
-         "cohort"),
+        ("Session submitted within", "logging_rate_24h_by_variant", "converted_users",
+         "value * cohort", "cohort"),
         ("Second event", "users_active_d1", "users_active_d1", "value", "cohort"),
-        ("Sessions in seven", "sessions_submitted_d7", "sessions_submitted_d7", "value", "cohort"),
+        ("Session submitted in", "sessions_submitted_d7", "sessions_submitted_d7", "value",
+         "cohort"),
         ("Share of assigned", "users_assigned", "users_assigned", "value", "assigned"),
     ],
 )  # fmt: skip
@@ -263,6 +265,12 @@ CLAIMS = {
         "m.weeksBack(14) === 14 && m.weeksBack(30) === 35 && m.weeksBack(1) === 7",
         "String(m.ends([1, 2, 3, 4], 3)) === '1,2,4' && String(m.ends([1, 2], 2)) === '1,2'",
     ],
+    "labels.js": [
+        "m.setKeyEvents(['order_placed']) || m.title('sessions_submitted') === 'Order placed'",
+        "m.setKeyEvents(['a', 'b$&']) || m.title('logged_24h') === 'A or b$& within 24 h'",
+        "m.setKeyEvents([]) || m.title('sessions_7d') === 'Key event in seven days'",
+        "m.metricTitle({ metric_name: 'logged_24h', event_name: 'x' }) === 'Logged 24h'",
+    ],
     "csv.js": [
         "m.cell('=1+1') === \"'=1+1\" && m.cell(-1) === '-1' && m.cell(null) === ''",
         "m.cell('a\"b,c') === '\"a\"\"b,c\"'",
@@ -283,6 +291,19 @@ CLAIMS = {
         "m.relative(-0.012) === '\\u22121.2%' && m.relative(null) === '\\u2013'",
         "m.pValue(2.4e-5) === '2e-5' && m.pValue(0) === '< 1e-15' && m.pValue(0.0089) === '0.0089'",
         "m.precise(0.01234) === '0.0123' && m.precise(12345.6) === '12,346'",
+        "m.setZone('Europe/Berlin') || m.hoursOf('2026-10-25') === 25",
+        "m.hoursOf('2026-03-29') === 23 && m.hoursOf('2026-03-30') === 24",
+        "m.time('2026-10-25T00:30Z').endsWith('02:30 CEST')",
+        "m.time('2026-10-25T01:30Z').endsWith('02:30 CET')",
+        "m.firstDay('2026-10-24T22:00Z') === '2026-10-25'",
+        "m.lastDay('2026-10-25T23:00Z') === '2026-10-25'",
+        "m.dayIn('2026-10-24T22:00Z') === '2026-10-25'",
+        # There the clocks change at midnight.
+        "m.setZone('Africa/Cairo') || m.startOf('2026-04-24') === Date.parse('2026-04-23T22:00Z')",
+        "m.hoursOf('2026-04-24') === 23 && m.hoursOf('2026-10-29') === 25",
+        "m.setZone('Asia/Kolkata') || m.hour('2026-11-24T12:00Z') === '17:30 GMT+5:30'",
+        "m.setZone('Moon/Crater') || !m.zone.known && m.hour('2026-11-24T12:00Z') === '12:00 UTC'",
+        "m.setZone('UTC') || m.zone.known",
         "m.age('2026-11-24T09:00:00Z', new Date('2026-11-24T09:04:10Z')) === '4 min ago'",
     ],
     "definitions.js": [

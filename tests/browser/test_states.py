@@ -34,13 +34,46 @@ def test_no_run_yet(visit, serve, lasting_database):
     assert "No run yet" in gate.text() and gate.page.locator(".gate").is_visible()
 
 
-def test_no_experiments(visit, serve, copy):
+def test_app_of_another_kind_without_experiments(visit, serve, copy):
     copy.execute("truncate analytics.experiment_catalog, analytics.experiment_metric_rollups")
-    address = serve(copy.info.dsn)
+    address = serve(copy.info.dsn, key_events=("order_placed", "signup"))
     page = visit(address, "#/experiments")
-    assert "No experiments yet" in page.text()
+    assert "No experiments yet" in page.text() and "do not need any" in page.text()
     page.open("#/funnel?experiment=exp_rest_timer")  # variants without a catalog keep their ids
     page.page.wait_for_selector("li .who")
+    ours = "'session|exercise(_logged)?|workouts?', 'order'"
+    copy.execute(f"""
+        delete from analytics.funnel_rollups where experiment_id is not null;
+        delete from analytics.funnel_conversion_rollups where dimension_key like '%:%';
+        update analytics.funnel_rollups set step_name = regexp_replace(step_name, {ours});
+        update analytics.funnel_conversion_rollups
+        set step_name = regexp_replace(step_name, {ours});
+        update analytics.funnel_steps set step_name = regexp_replace(step_name, {ours}),
+            event_name = regexp_replace(event_name, {ours});
+        update analytics.daily_metric_rollups
+        set computed_at = clock_timestamp(), dimension_key = regexp_replace(dimension_key, {ours}),
+            dimensions = jsonb_set(dimensions, '{{event_name}}',
+                to_jsonb(regexp_replace(dimension_key, {ours})))
+        where metric_name = 'event_volume_by_name'
+    """)  # fmt: skip
+    page.open("?shop#/overview")
+    assert "event names is order_placed or signup, which" in page.text()
+    copy.execute("update analytics.daily_metric_rollups set dimension_key = 'order_placed',"
+                 " computed_at = clock_timestamp(),"
+                 " dimensions = jsonb_set(dimensions, '{event_name}', '\"order_placed\"')"
+                 " where dimension_key = 'order_submitted'")  # fmt: skip
+    for token in (TOKEN, None):
+        page.page.evaluate(f"sessionStorage.setItem('dashboard-token', '{token or ''}')")
+        for view in ("overview", "experiments", "funnel", "funnel?mode=same-day", "retention",
+                     "ingestion") if token else ("overview",):  # fmt: skip
+            page.open(f"?{bool(token)}{view}#/{view}")
+            words = page.page.locator("main").inner_html().lower()
+            assert re.findall("session|workout|exercise|logging|logged", words) == [], view
+            assert page.page.locator("#compare").count() == 0
+            if "overview" in view:
+                titles = page.page.locator("h3").all_inner_texts()
+                assert "Order placed or signup" in titles
+                assert "Order placed or signup within 24 h" in titles
 
 
 @pytest.mark.parametrize(
@@ -107,7 +140,10 @@ def test_step_or_metric_that_no_event_matches_says_so(visit, serve, copy):
     page = visit(serve(copy.info.dsn), viewport=PHONE)
     cards = page.page.locator("section.figure", has_text="which this metric counts")
     said = cards.all_inner_texts()
-    assert [text.split("\n")[0] for text in said] == ["Sessions submitted", "24-hour logging rate"]
+    assert [text.split("\n")[0] for text in said] == [
+        "Session submitted",
+        "Session submitted within 24 h",
+    ]
     assert "None of your 11 event names is session_submitted" in said[0]
     for link in ("#/funnel", "#/funnel?mode=same-day"):
         page.open(f"?{link[2:]}{link}")
@@ -236,22 +272,22 @@ VERDICTS = {
         " the users were in more than one variant. Find out why first."),
     "worse": (REST, {"C returned_week_1": WORSE, "B logged_24h": BETTER},
         "C adaptive is worse than A off on Returned week 1: -8.0% (-12.0% to -3.0%), but B fixed is"
-        " better than A off on Logged 24h: +24.0% (+11.8% to +36.2%)."),
+        " better than A off on GOAL: +24.0% (+11.8% to +36.2%)."),
     "better": (REST, {"B logged_24h": BETTER | {"lift": 0.1}, "C logged_24h": BETTER},
-        "C adaptive is better than A off on Logged 24h: +24.0% (+11.8% to +36.2%)."),
+        "C adaptive is better than A off on GOAL: +24.0% (+11.8% to +36.2%)."),
     "wait": (REST, {"C logged_24h": EARLY},
-        "Keep waiting for Logged 24h: 4 of 7 days, 212 of about 1,900 users, and 35 of 150"
+        "Keep waiting for GOAL: 4 of 7 days, 212 of about 1,900 users, and 35 of 150"
         " conversions."),
     "too few": (FIRST, {"B logged_24h": NO_TEST | {"status": "too_few"}},
-        "Keep waiting for Logged 24h: a variant has fewer than 30 users whose time is up."),
+        "Keep waiting for GOAL: a variant has fewer than 30 users whose time is up."),
     "ended early": (STREAK, {"B logged_24h": EARLY | {"users_to_detect": 0, "value": 0.9,
         "users": 300}},
-        "Ended too early to tell on Logged 24h: 4 of 7 days and 400 users."),
+        "Ended too early to tell on GOAL: 4 of 7 days and 400 users."),
     "no difference": (FIRST, {"B sessions_7d": WORSE},
-        "No clear difference yet between B guided and A list on Logged 24h: +24.0% (+11.8% to"
+        "No clear difference yet between B guided and A list on GOAL: +24.0% (+11.8% to"
         " +36.2%), with 3,100 of about 3,900 users."),
     "ended": (STREAK, {"B logged_24h": {"users_to_detect": 0}},
-        "Ended. No clear difference between B shown and A hidden on Logged 24h: +24.0% (+11.8% to"
+        "Ended. No clear difference between B shown and A hidden on GOAL: +24.0% (+11.8% to"
         " +36.2%)."),
 }  # fmt: skip
 
@@ -263,7 +299,7 @@ def test_verdict_says_first_what_matters_most(visit, site):
         page.page.route("**/readouts?*", lambda route, _, json=answer: route.fulfill(json=json))
         page.open(f"?{nth}#/experiments?window=90&experiment={id}")  # another document
         said = page.text(".sentence").translate({0x2212: "-", 0x2011: "-", 0xA0: " "})
-        assert said == sentence
+        assert said == sentence.replace("GOAL", "Session submitted within 24 h")
         missing = page.page.locator(".health code").all_inner_texts()
         assert missing == ["--from 2026-09-20"] * ("incomplete" in page.text(".health"))
         box = page.page.locator(".sentence").bounding_box()
@@ -353,6 +389,7 @@ def test_age_of_the_data_grows_in_an_open_tab(visit, site):
     page.page.reload()
     page.settle()
     assert page.text("#freshness").endswith("just now")
+    page.page.get_by_role("checkbox", name="Refresh every 5 minutes").uncheck()
     page.page.clock.run_for(5 * 60_000)
     assert page.text("#freshness").endswith("5 min ago")
     # No timer runs while the computer sleeps.
@@ -361,6 +398,70 @@ def test_age_of_the_data_grows_in_an_open_tab(visit, site):
     assert page.text(".old") == "3 days ago, out of date"
     assert "Loaded 3 days ago: press Refresh" in page.text("#freshness")
     assert page.axe() == []
+
+
+def test_page_refreshes_itself_and_keeps_what_is_open(visit, serve, copy):
+    page = visit(serve(copy.info.dsn), "#/experiments?window=7&experiment=exp_first_workout",
+                 expected="ERR_FAILED")  # fmt: skip
+    page.page.clock.install()
+    page.page.reload()
+    page.settle()
+    asked = []
+    page.page.on("request", lambda request: asked.append(request.url))
+    tabled = page.page.get_by_role("button", name="Table: Second event")
+    tabled.click()
+    page.page.locator(".result summary").first.press("Enter")
+    table = page.page.get_by_role("region", name="Table: Second event")
+    table.evaluate("(table) => table.scrollTo(0, 60)")
+    page.page.get_by_role("button", name="CSV: Variants").focus()
+    page.page.evaluate("scrollTo(0, 400)")
+    weight = page.page.get_by_role("table", name="Variants").locator("td").nth(0)
+
+    def run(weight):
+        copy.execute(
+            f"""
+            update analytics.experiment_catalog
+            set variants = jsonb_set(variants, '{{0,weight}}', '{weight}');
+            update analytics.experiment_metric_rollups set computed_at = clock_timestamp()
+            """
+        )
+
+    def later():
+        asked.clear()
+        for _ in range(6 * 4):
+            if not asked:  # or the answer would come too late by the clock
+                page.page.clock.run_for(15_000)
+        page.page.wait_for_load_state("networkidle")
+        return len([url for url in asked if "/v1/metrics/" in url])
+
+    page.page.evaluate("document.querySelector('#panel').firstChild.mark = 1")
+    assert later() > 0  # nothing has changed, so nothing is drawn
+    assert page.page.evaluate("document.querySelector('#panel').firstChild.mark") == 1
+    run("0.123")
+    assert later() > 0
+    expect(weight).to_have_text("0.123")
+    assert page.page.evaluate("scrollY") == 400
+    assert table.is_visible() and table.evaluate("(table) => table.scrollTop") == 60
+    assert tabled.get_attribute("aria-pressed") == "true"
+    assert page.page.locator(".result details[open] dl").count() == 1
+    expect(page.page.get_by_role("button", name="CSV: Variants")).to_be_focused()
+
+    run("0.456")
+    page.page.get_by_label("From", exact=True).fill("2026-11-01")
+    assert later() == 0 and page.page.input_value("#from") == "2026-11-01"
+    page.page.get_by_role("button", name="Refresh", exact=True).click()
+    expect(weight).to_have_text("0.456")
+    page.page.evaluate("Object.defineProperty(document, 'hidden', { value: true, writable: true })")
+    assert later() == 0
+    page.page.route("**/v1/metrics/**", lambda route: route.abort())
+    page.page.evaluate("document.hidden = false")
+    assert later() > 0
+    said = "Not refreshed since 12:00 UTC: The API does not answer"
+    expect(page.page.locator("#freshness")).to_contain_text(said)
+    assert weight.inner_text() == "0.456" and page.axe() == []
+    page.page.unroute_all()
+    assert later() > 0
+    expect(page.page.locator("#freshness")).not_to_contain_text("Not refreshed")
 
 
 def test_api_without_from_and_to_gives_no_comparison(visit, site):

@@ -4,6 +4,7 @@ import csv
 import io
 import re
 from datetime import timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from dashboard import DESKTOP, NOW, PHONE
@@ -24,7 +25,7 @@ def test_view_shows_its_numbers_passes_axe_and_fits_a_phone(visit, site, view, t
     assert title in page.text()
     assert "Data as of 24 Nov 2026, 12:00 UTC" in page.text("#freshness")
     assert page.page.locator(".uplot canvas").count() >= 1
-    assert page.page.locator("#notices").inner_text() == ""
+    assert page.page.locator("#notices").inner_text() == "" and page.shift() < 0.02
     assert not page.is_wider_than_the_screen()
     for button in page.page.get_by_role("button", name="Table").all():
         button.click()
@@ -33,14 +34,20 @@ def test_view_shows_its_numbers_passes_axe_and_fits_a_phone(visit, site, view, t
     assert page.axe() == []
     page.page.emulate_media(color_scheme="dark")
     assert page.axe("color-contrast") == []
+    page.page.reload()
+    page.settle()
+    page.page.wait_for_selector(".uplot canvas")
+    assert page.shift() < 0.02
 
 
 def test_overview_marks_values_that_are_not_final(visit, site):
     page = visit(site, "#/overview?window=7")
-    rate = page.page.locator("section", has=page.page.get_by_role("heading", name="24-hour")).last
+    rate = page.page.locator(
+        "section", has=page.page.get_by_role("heading", name="within 24 h")
+    ).last
     assert "23 Nov" in rate.inner_text() and "cohort matures on 25 Nov" in rate.inner_text()
     assert "today, counted until 12:00 UTC" in rate.inner_text()
-    rows = list(csv.DictReader(io.StringIO(page.download("CSV: 24-hour logging rate"))))
+    rows = list(csv.DictReader(io.StringIO(page.download("CSV: Session submitted within 24 h"))))
     assert [row["state"] for row in rows][:3] == [
         "today, counted until 12:00 UTC",
         "cohort matures on 25 Nov",
@@ -76,7 +83,7 @@ def test_every_number_of_a_readout_is_explained(visit, site):
         summary.press("Enter")
     assert page.page.locator("#panel details[open]").count() == 9  # verdict, checks, metrics
     explained = page.text(".result:not(.axis) >> nth=0")
-    assert "a key event in the 24 hours after the exposure" in explained
+    assert "“session_submitted” in the 24 hours after the exposure" in explained
     assert "Days\n" in explained and "Users\n" in explained
     fixed = page.page.get_by_label("Fixed interval too")
     drawn = page.page.locator(".range.fixed")
@@ -86,6 +93,29 @@ def test_every_number_of_a_readout_is_explained(visit, site):
     assert page.axe() == []
     page.page.emulate_media(color_scheme="dark")
     assert page.axe("color-contrast") == []
+
+
+def test_paper_has_the_state_and_forced_colours_keep_the_bars(visit, site):
+    page = visit(site, "#/funnel?window=14&dimension=platform", color_scheme="dark")
+    page.page.get_by_role("button", name="Table").last.click()
+    page.page.emulate_media(forced_colors="active")
+    colour = "(node) => getComputedStyle(node).backgroundColor"
+    fill, track = (page.page.locator(part).first.evaluate(colour) for part in (".fill", ".track"))
+    assert fill != track
+    selected = page.page.locator("[role=tab]").evaluate_all(
+        "(tabs) => tabs.map((tab) => getComputedStyle(tab).borderBottomColor)"
+    )
+    assert len(set(selected)) == 2 and selected.count(selected[2]) == 1
+    page.page.emulate_media(media="print", forced_colors="none")
+    said = "Funnel, 11 \u2013 24 Nov 2026 \u00b7 Filter: By platform \u00b7 Steps: In order"
+    assert said in page.text(".paper") and "Days are UTC days" in page.text(".foot")
+    controls = page.page.locator("button, select, input, .readout, .foot a")
+    assert controls.locator("visible=true").count() == 0
+    hidden = "(tables) => tables.filter((one) => one.scrollHeight > one.clientHeight + 1).length"
+    assert page.page.locator(".scroll").evaluate_all(hidden) == 0
+    assert page.page.locator(".uplot canvas").first.is_visible()
+    page.page.set_viewport_size({"width": 718, "height": 1000})  # a page of A4
+    assert not page.is_wider_than_the_screen()
 
 
 def test_verdict_holds_for_every_window_in_print_and_in_forced_colours(visit, site):
@@ -134,6 +164,33 @@ def test_link_has_the_days_and_the_tab_follows_the_calendar(visit, serve, demo_c
     assert page.page.input_value("#to") == "2026-11-24" and page.page.url.endswith(link)
     assert page.page.locator("input[name=window]:checked").count() == 0
     assert "18 \u2013 24 Nov 2026" in page.page.locator("#heading").inner_text()
+
+
+def test_days_and_times_are_those_of_the_zone(visit, serve, copy):
+    copy.execute("""
+        do $$ declare one name;
+        begin
+            for one in select tablename from pg_tables where schemaname = 'analytics' loop
+                execute format('comment on table analytics.%I is %L', one,
+                    'Days are days of Europe/Berlin.');
+            end loop;
+        end $$
+    """)
+    # The next day has begun in Berlin.
+    late = NOW.replace(hour=23, minute=30)
+    page = visit(serve(copy.info.dsn, now=late, timezone=ZoneInfo("Europe/Berlin")), "#/ingestion")
+    assert "Data as of 24 Nov 2026, 13:00 CET · 12 h ago" in page.text("#freshness")
+    assert "Days are days of Europe/Berlin." in page.text(".foot") and "UTC" not in page.text()
+    assert "from=2026-11-12&to=2026-11-25" in page.page.url
+    assert page.page.get_attribute("#to", "max") == "2026-11-25"
+    runs = page.page.get_by_role("table", name="Latest runs")
+    assert "24 Nov, 13:00 CET" in runs.inner_text()
+    page.page.locator("input[name=window][value='7']").check()
+    expect(page.page).to_have_url(re.compile("from=2026-11-19&to=2026-11-25"))
+    page.page.get_by_role("tab", name="Overview").click()
+    page.page.wait_for_selector(".value")
+    assert "the next run completes it" in page.text() and "today" not in page.text()
+    assert "(12 \u2013 18 Nov 2026)" in page.text()
 
 
 def test_range_can_be_typed_and_is_checked(visit, site):

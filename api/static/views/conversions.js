@@ -6,7 +6,7 @@ import { hours } from "../definitions.js";
 import { isRest, label, matches, parse } from "../dimension.js";
 import { el } from "../dom.js";
 import { dayLines } from "../figure.js";
-import { addDays, cut, day as writeDay, days as writeDays, percent, plural, seconds, tick, words } from "../format.js";
+import { cut, day as writeDay, dayIn, days as writeDays, matures, percent, plural, seconds, tick, words } from "../format.js";
 import { groupBy, median, ratio, reason, sum, unique } from "../numbers.js";
 import { range } from "../state.js";
 import { message } from "../states.js";
@@ -27,7 +27,7 @@ export function draw(data, state, { funnel, test, steps: seed }) {
   const open = new Set(rows.filter((row) => row.is_final === false).map((row) => row.day));
   const finished = days.filter((day) => !open.has(day));
   const counted = finished.length ? finished : days;
-  const reasons = days.map((day) => (open.has(day) ? reason(day, Math.ceil(window / 24), data.data_as_of, data.generated_at) : null));
+  const reasons = days.map((day) => (open.has(day) ? reason(day, window / 24, data.data_as_of, data.generated_at) : null));
   const groups = groupsOf(data, state, test, (key) => find.total(days, steps[0], key));
   const named = test ? ["variant"] : ["value", "those with most users"];
   const missing = missingSteps(seed, data.events, rows);
@@ -72,7 +72,7 @@ function covered(days, counted, finished, window) {
     `${plural(counted.length, "entry day")}, ${writeDays(first, last)}. A user counts once on each day of entry. The time is that of the median day. `,
     left.length > 0 && el("span", { class: "pending" }, finished.length
       ? `Unfinished, and not in these numbers: ${plural(left.length, "day")}, ${writeDays(left[0], left[left.length - 1])}, whose users still have time. `
-      : `Users have ${hours(window)}: the first day is finished on ${writeDay(addDays(days[0], 1 + Math.ceil(window / 24)))}. `),
+      : `Users have ${hours(window)}: the first day is finished on ${writeDay(dayIn(matures(days[0], window / 24)))}. `),
   ];
 }
 

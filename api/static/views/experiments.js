@@ -5,6 +5,7 @@ import { color, lineChart } from "../chart.js";
 import { el, fill, name } from "../dom.js";
 import { figure, partly, pending } from "../figure.js";
 import { count, date, decimal, percent, plural, tick } from "../format.js";
+import { quotedKeyEvent, title as titleOf } from "../labels.js";
 import { MOST, first, reason, sum, unique } from "../numbers.js";
 import { hashWith, range } from "../state.js";
 import { explained, message, noExperiments, noReadout, noRunYet, nothingInWindow } from "../states.js";
@@ -16,19 +17,19 @@ const SIZE = { label: "cohort", number: true, write: count };
 
 /** Variants differ in size, so each metric is drawn per user: `k` of the day's cohort, or of all assigned users. */
 const METRICS = [
-  { metric: "logging_rate_24h_by_variant", title: "24-hour logging rate", horizon: 1, write: percent, tick,
-    k: (point) => point.dimensions?.converted_users, count: { label: "converted_users", title: "Users who submit" },
-    help: "Share of the day's new users in the variant who submit a session within 24 hours." },
+  { metric: "logging_rate_24h_by_variant", horizon: 1, write: percent, tick,
+    k: (point) => point.dimensions?.converted_users, count: { label: "converted_users", title: "Users who did" },
+    help: () => `Share of the day's new users in the variant with ${quotedKeyEvent()} within 24 hours.` },
   { metric: "users_active_d1", title: "Second event within 24 hours", label: "second_event_24h_share", horizon: 1, write: percent, tick,
     k: (point) => point.value, count: { label: "users_active_d1", title: "Users with a second event" },
-    help: "Share of the day's new users in the variant with another event in the 24 hours after their first. "
+    help: () => "Share of the day's new users in the variant with another event in the 24 hours after their first. "
       + "This is not day-1 retention: both events may be on one day." },
-  { metric: "sessions_submitted_d7", title: "Sessions in seven days, per user", label: "sessions_d7_per_user", horizon: 7, write: decimal,
-    tick: decimal, k: (point) => point.value, count: { label: "sessions_submitted_d7", title: "Sessions" },
-    help: "Sessions that the day's new users in the variant submit within seven days, by user." },
+  { metric: "sessions_submitted_d7", label: "sessions_d7_per_user", horizon: 7, write: decimal,
+    tick: decimal, k: (point) => point.value, count: { label: "sessions_submitted_d7", title: "Events" },
+    help: () => `How often ${quotedKeyEvent()} happened per new user of the day in the variant, within seven days.` },
   { metric: "users_assigned", title: "Share of assigned users", label: "share_of_assigned", horizon: 0, zero: false, write: percent, tick,
     k: (point) => point.value, count: { label: "users_assigned", title: "Users assigned" },
-    help: "Users assigned to the variant by the end of the day, of those assigned to any. Their weights say what it should be. "
+    help: () => "Users assigned to the variant by the end of the day, of those assigned to any. Their weights say what it should be. "
       + "The scale does not begin at zero." },
 ];
 
@@ -151,7 +152,8 @@ export function colored(variants) {
 
 const label = ({ variant_id: id, variant_name: called }) => (called && called !== id ? `${id} ${called}` : id);
 
-function card({ metric, title, label: called = metric, horizon, write, tick: ticks, k, count: extra, zero = true, help }, one, variants, days, find, data) {
+function card({ metric, title: given, label: called = metric, horizon, write, tick: ticks, k, count: extra, zero = true, help }, one, variants, days, find, data) {
+  const title = given ?? titleOf(metric);
   const cohort = (point) => point?.dimensions?.cohort_size ?? null;
   const all = metric === "users_assigned"
     && new Map(days.map((day) => [day, sum(variants.map((variant) => find(metric, variant.variant_id, day)?.value ?? 0))]));
@@ -184,7 +186,7 @@ function card({ metric, title, label: called = metric, horizon, write, tick: tic
     ],
     rows,
     key: drawn,
-    note: [help, partly(drawn.length, variants.length, "variant", "the control first, then the largest"),
+    note: [help(), partly(drawn.length, variants.length, "variant", "the control first, then the largest"),
       pending(series.flatMap((row) => row.reasons.filter((_, i) => row.values[i] !== null)), "Dashed")],
     summary: `${plural(variants.length, "variant")} over ${days.length} days.`,
     draw: (host) => lineChart(host, { days, series, format: write, tick: ticks, zero }),

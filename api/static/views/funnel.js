@@ -61,7 +61,7 @@ function controls(names, funnel, tests, test, state, catalog, choices) {
     names.length > 1 && filter.choose("funnel", "Funnel", funnels.map((one) => [one, cut(words(one), 60)]), funnel, (value) => ({ funnel: value })),
     filter.choose("mode", "Steps", [["in-order", "In order, within days"], ["same-day", "Same day, in any order"]], state.mode || "in-order",
       (mode) => ({ mode, day: "" })),
-    filter.choose("compare", "Users", [["", "All users"], ...listed.map((one) =>
+    (tests.length > 0 || test) && filter.choose("compare", "Users", [["", "All users"], ...listed.map((one) =>
       [one, `By variant of ${cut(one, 60)}${status(one)}`])], test, (value) => ({ experiment: value })),
     choices,
     unlisted.length > 0 && el("p", { class: "note" }, `Not in these lists: ${list(unlisted)}. `

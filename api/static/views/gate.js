@@ -2,18 +2,13 @@
 
 import * as api from "../api.js";
 import { el, name } from "../dom.js";
-import { count, day, percent, seconds, words } from "../format.js";
+import { count, day, percent, seconds } from "../format.js";
 import { table } from "../figure.js";
+import { title } from "../labels.js";
 import { MOST } from "../numbers.js";
 import { explained, noRunYet } from "../states.js";
 
-const WRITE = {
-  logging_rate_24h: ["24-hour logging rate", percent],
-  dau: ["Daily active users", count],
-  sessions_submitted_total: ["Sessions submitted", count],
-  ingestion_lag_p50: ["Ingestion lag, median", seconds],
-  ingestion_lag_p95: ["Ingestion lag, 95th percentile", seconds],
-};
+const WRITE = new Map(Object.entries({ logging_rate_24h: percent, ingestion_lag_p50: seconds, ingestion_lag_p95: seconds }));
 
 export const load = (state, options) => api.summary({ window_days: state.window || state.days }, options);
 
@@ -55,16 +50,16 @@ function form(refused, enter) {
     el("div", {},
       el("h2", {}, "Enter the dashboard token"),
       el("p", { id: "token-help" }, "Below is the open summary. The rest needs the token that the server was started with. "
-        + "It is kept for this tab only and is never part of a link.")),
+        + "The open tabs of this page share it until you close them or forget it here. It is never part of a link.")),
     el("div", { class: "gate-row" }, el("label", { for: "token" }, "Token"), input, button),
     error);
 }
 
 function tile({ metric_name: metric, value, dimensions, is_final: final }) {
-  const [title, write] = WRITE[metric] ?? [words(metric), count];
+  const write = WRITE.get(metric) ?? count;
   const when = dimensions?.day ? day(dimensions.day) : `${dimensions?.window_days} days`;
   return el("section", { class: "card tile" },
-    el("h3", {}, title),
+    el("h3", {}, name(title(metric), 80)),
     el("p", { class: final === false ? "value unfinished" : "value" }, write(value)),
     el("p", { class: "note" }, when, final === false && " · not final yet"));
 }
@@ -73,7 +68,7 @@ function rates(metrics) {
   const columns = [
     { label: "Experiment", write: (value) => name(value) },
     { label: "Variant", write: (value) => name(value, 24) },
-    { label: "24-hour logging rate", number: true, write: percent },
+    { label: title("logging_rate_24h"), number: true, write: percent },
     { label: "Day", write: (value) => day(value) },
     { label: "State" },
   ];

@@ -3,30 +3,27 @@
 import * as api from "../api.js";
 import { isRest, label, matches, parse } from "../dimension.js";
 import { el } from "../dom.js";
-import { addDays, days as writeDays, percent, plural, seconds, tick, words } from "../format.js";
+import { addDays, days as writeDays, firstDay, lastDay, percent, plural, seconds, tick } from "../format.js";
+import { keyEvents, title } from "../labels.js";
 import { MOST, groupBy, isFinal, mean, median, ratio, sum, unique, weeksBack, weighted } from "../numbers.js";
 import { range } from "../state.js";
-import { command, noRunYet, noneOf, notComputed, nothingInWindow } from "../states.js";
+import { code, command, noRunYet, noneOf, notComputed, nothingInWindow } from "../states.js";
 import * as filter from "./filter.js";
 import { metricCard } from "./metric.js";
 
-/** The event that the metrics of sessions count. */
-const KEY_EVENT = "session_submitted";
-
 /** How each metric adds up over days, and which way is good. Users of several days never add up. */
 const METRICS = {
-  dau: { title: "Daily active users", per: "average per day", total: mean, good: 1, adds: false },
-  new_users: { title: "New users", per: "in total", total: sum, good: 1 },
-  sessions_submitted: { title: "Sessions submitted", per: "in total", total: sum, good: 1, counts: KEY_EVENT },
+  dau: { per: "average per day", total: mean, good: 1, adds: false },
+  new_users: { per: "in total", total: sum, good: 1 },
+  sessions_submitted: { per: "times in total", total: sum, good: 1, counts: true },
   logging_rate_24h: {
-    title: "24-hour logging rate", per: "of new users", total: weighted, good: 1, horizon: 1,
-    write: percent, tick, inPoints: true, counts: KEY_EVENT,
+    per: "of new users", total: weighted, good: 1, horizon: 1, write: percent, tick, inPoints: true, counts: true,
   },
-  ingestion_lag_p50: { title: "Ingestion lag, p50", per: "on the median day", total: median, good: -1, write: seconds },
-  ingestion_lag_p95: { title: "Ingestion lag, p95", per: "on the median day", total: median, good: -1, write: seconds },
+  ingestion_lag_p50: { per: "on the median day", total: median, good: -1, write: seconds },
+  ingestion_lag_p95: { per: "on the median day", total: median, good: -1, write: seconds },
 };
 const BY_DIMENSION = Object.keys(METRICS).slice(0, 4);
-const other = (metric) => ({ title: words(metric), per: "average per day", total: mean, good: 0 });
+const OTHER = { per: "average per day", total: mean, good: 0 };
 
 const last = (values) => values[values.length - 1];
 const ACTIVE = {
@@ -44,7 +41,7 @@ export async function load(state, options) {
   ];
   const [now, keys, active, split] = await Promise.all([
     api.daily(range(state), options), filter.keys(state, options), ...asked(range(state))]);
-  const [start, end] = [now.window_start.slice(0, 10), addDays(now.window_end, -1)];
+  const [start, end] = [firstDay(now.window_start), lastDay(now.window_end)];
   const shift = weeksBack(state.days);
   const earlier = { from: addDays(start, -shift), to: addDays(end, -shift) };
   const [before, activeBefore, splitBefore] = await Promise.all([api.optional(api.daily(earlier, options)), ...asked(earlier)]);
@@ -64,8 +61,9 @@ export function draw(data, state, { runs }) {
   const common = { days: data.days.map((row) => row.day), shift: data.shift, asOf: data.data_as_of, now: data.generated_at };
   const split = state.dimension ? byValue(data.split, state.dimension, (row) => row.metric_name, data) : null;
   const daily = (metric) => {
-    const how = { file: metric, ...(METRICS[metric] ?? other(metric)) };
-    if (how.counts && names.length && !names.includes(how.counts)) return withoutEvents(how, names.length);
+    const how = { file: metric, title: title(metric), ...(known.includes(metric) ? METRICS[metric] : OTHER) };
+    const counted = how.counts && keyEvents();
+    if (counted?.length && names.length && !counted.some((one) => names.includes(one))) return withoutEvents(how, names.length);
     const lines = split && BY_DIMENSION.includes(metric) ? split.get(metric) : [overall(metric, data)];
     return lines?.length ? metricCard(how, lines, { ...common, tag: split && !BY_DIMENSION.includes(metric) && "all users" }) : null;
   };
@@ -78,7 +76,7 @@ export function draw(data, state, { runs }) {
     el("div", { class: "grid" }, metrics.slice(0, MOST.cards).map(daily)),
     el("p", { class: "note" }, "Totals and averages are over final days. Each is compared with the same weekdays ",
       `${plural(data.shift / 7, "week")} before (${writeDays(addDays(data.start, -data.shift), addDays(data.end, -data.shift))}): the thin line.`,
-      metrics.length > MOST.cards && [` ${plural(metrics.length - MOST.cards, "more metric")}: in the API, `, el("code", {}, "v1/metrics/daily"), "."]),
+      metrics.length > MOST.cards && [` ${plural(metrics.length - MOST.cards, "more metric")}: in the API, `, code("v1/metrics/daily"), "."]),
     el("h2", { class: "section" }, "Users of a week and of a month"),
     activeCards(data, state, common),
   ];
@@ -86,7 +84,8 @@ export function draw(data, state, { runs }) {
 
 function withoutEvents({ title }, all) {
   return el("section", { class: "card figure" }, el("h3", {}, title),
-    el("p", { class: "note" }, noneOf(all, [KEY_EVENT]), ", which this metric counts. It has no numbers without it."));
+    el("p", { class: "note" }, noneOf(all, keyEvents()), ", which this metric counts. It has no numbers without it; name the app's own in ",
+      code("KEY_EVENT"), "."));
 }
 
 function overall(metric, data) {

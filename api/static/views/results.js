@@ -4,7 +4,7 @@ import { COLUMNS, equals, meaning, numbers, range, value } from "../definitions.
 import { swatch } from "../chart.js";
 import { el, name, svg } from "../dom.js";
 import { card, partly } from "../figure.js";
-import { count, percent, relative, tick, words } from "../format.js";
+import { count, percent, relative, tick } from "../format.js";
 import { MOST } from "../numbers.js";
 import { metricName } from "./verdict.js";
 
@@ -41,7 +41,7 @@ export function resultsCard(id, rows, called) {
     title: "Against the control", file: `${id}_readouts`, picture,
     head: [which, el("label", { class: "choice" }, fixed, "Fixed interval too")],
     columns: [
-      { label: "metric_name", title: "Metric", write: (cell) => name(words(cell), 40) },
+      { label: "metric_name", title: "Metric", write: (cell, { of }) => metricName(of) },
       { label: "variant_id", title: "Variant", write: called },
       ...COLUMNS.map((column) => ({ ...column, number: column.write !== String,
         write: (cell, { of }) => (cell === null || cell === undefined ? "–" : column.write(cell, of.metric)) })),

@@ -5,7 +5,7 @@ import { color } from "../chart.js";
 import { isRest, label, matches } from "../dimension.js";
 import { el } from "../dom.js";
 import { dayLines } from "../figure.js";
-import { addDays, day as writeDay, percent, tick } from "../format.js";
+import { addDays, day as writeDay, dayIn, percent, tick } from "../format.js";
 import { groupBy, unique } from "../numbers.js";
 import { go, range } from "../state.js";
 import { code, noRunYet, notComputed } from "../states.js";
@@ -27,7 +27,7 @@ export async function load(state, options) {
 export function draw(data, state, { runs }) {
   if (!data.rows.length && !data.data_as_of && !runs.length) return noRunYet();
   const period = state.period || "day";
-  const how = { ...PERIODS[period], period, asOf: data.data_as_of?.slice(0, 10) };
+  const how = { ...PERIODS[period], period, asOf: data.data_as_of && dayIn(data.data_as_of) };
   const rows = data.rows.filter((row) => row.period === period && matches(state.dimension, row.dimension_key));
   const head = [
     filter.bar(data.keys, state, { on: ["everything below: it goes by the value at a user's first event"] }),

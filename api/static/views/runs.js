@@ -2,14 +2,14 @@
 
 import { el, name } from "../dom.js";
 import { card } from "../figure.js";
-import { addDays, count, day, seconds, stamp } from "../format.js";
+import { count, day, firstDay, lastDay, seconds, stamp } from "../format.js";
 import { said } from "../notices.js";
 
 const STATUS = { SUCCESS: ["ok", "succeeded"], FAILED: ["failed", "failed"], RUNNING: ["running", "running"] };
 
 export function runsCard(runs) {
   const columns = [
-    { label: "started_at", title: "Started, UTC", write: stamp },
+    { label: "started_at", title: "Started", write: stamp },
     { label: "job", title: "Job", write: (value) => name(value, 20) },
     { label: "status", title: "Status", write: status },
     { label: "seconds", title: "Took", number: true, write: seconds },
@@ -31,7 +31,7 @@ export function runsCard(runs) {
 }
 
 const span = ({ window_start: from, window_end: to }, write = (one) => one, between = " to ") =>
-  (from && to ? `${write(from.slice(0, 10))}${between}${write(addDays(to, -1))}` : "");
+  (from && to ? `${write(firstDay(from))}${between}${write(lastDay(to))}` : "");
 
 function status(value, { run }) {
   const [kind, text] = STATUS[value] ?? ["", String(value)];

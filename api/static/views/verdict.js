@@ -2,7 +2,8 @@
 
 import { equals, range } from "../definitions.js";
 import { el, name } from "../dom.js";
-import { count, date, list, percent, plural, precise, pValue, relative, tick, words } from "../format.js";
+import { count, date, list, percent, plural, precise, pValue, relative, tick } from "../format.js";
+import { metricTitle } from "../labels.js";
 import { MOST, sum } from "../numbers.js";
 
 // As in the models: before these, a verdict waits.
@@ -71,7 +72,7 @@ function headline(one, rows, health, called) {
     metricName(row), ": ", interval(row), row.users_to_detect > 0 && `, with ${needed(row)}`, "."], [row]];
 }
 
-export const metricName = (row) => name(words(row.metric.metric_name), 40);
+export const metricName = (row) => name(metricTitle(row.metric), 60);
 const interval = (row) => el("span", { class: "interval" }, el("b", {}, relative(row.lift)), ` (${range(row.lift_always_low, row.lift_always_high)})`);
 const about = (n) => count(n < 100 ? n : +n.toPrecision(2));
 
