@@ -14,6 +14,7 @@ Environment variables:
   SOURCE_SCHEMA     schema of the app's tables  [default: public]
   ANALYTICS_SCHEMA  schema of the rollups  [default: analytics]
   DBT_THREADS       models that run at once  [default: 4]
+  ALERT_URLS        Apprise URLs that --notify tells of trouble
   ROLLUP_HOME       folder of the embedded database and of dbt's profile  [default: .rollup]
 README.md lists those of the API too."""
 
@@ -55,7 +56,9 @@ def check_run(ctx: click.Context, dry_run: bool, allow_purged: bool) -> None:
         why = f"has no effect before {ctx.invoked_subcommand}, whose options come after it."
         refuse_unused(ctx, why=why)
     elif dry_run:
-        refuse_unused(ctx, "allow_purged", "yes", "summary_file", why="has no effect on --dry-run.")
+        refuse_unused(
+            ctx, "allow_purged", "yes", "summary_file", "notify", why="has no effect on --dry-run."
+        )
     elif not allow_purged:
         refuse_unused(ctx, "yes", why="answers the question of --allow-purged, which is not given.")
 
