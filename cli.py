@@ -243,6 +243,23 @@ def check_command(max_age, notify, as_json):
 
 
 @cli.command()
+@click.option("--notify", is_flag=True, help="Give every run and check --notify.")
+def schedule(notify):
+    """Run the jobs every hour, the first of a day in full, and check the numbers.
+
+    For containers, and wherever else there is no cron. Waits for an event log.
+    """
+    from dbt_project import schedule
+
+    with failures(stopped="Stopped."):
+        if notify:
+            alerts.targets()
+        signals.defer()
+        with signals.interruptible():
+            schedule.forever(("--notify",) if notify else ())
+
+
+@cli.command()
 @click.option("--port", type=click.IntRange(1, 65535), default=8080, show_default=True)
 @click.option("--build-only", is_flag=True, help="Build the page and do not serve it.")
 @click.pass_context
