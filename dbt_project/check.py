@@ -217,7 +217,7 @@ def is_odd(
 
     # The second largest: steady growth stays inside, and one strange week does not widen the band.
     spread = sorted(map(distance, before))[-2]
-    if distance(value) <= max(math.log(LEAST_FACTOR), (2 if len(before) == 4 else 4) * spread):
+    if distance(value) <= max(math.log(LEAST_FACTOR), (3 if len(before) == 4 else 5) * spread):
         return False
     # How many things were counted: events, users who did it, or users for what is an average.
     counted = median(users)
