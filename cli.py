@@ -238,7 +238,7 @@ def check_command(max_age, notify, as_json):
         targets = alerts.targets() if notify else []
         with alerts.of_an_outage(targets), database() as conninfo:
             found, told = alerts.check_and_tell(conninfo, targets, max_age)
-    echo(report.findings(found, as_json))
+    echo(report.findings(found, told, as_json))
     sys.exit(FAILED if found or not told else 0)
 
 

@@ -179,11 +179,11 @@ def runs_listed(rows: list[dict[str, Any]], as_json: bool) -> str:
     return table(("job", "status", *names), cells)
 
 
-def findings(found: dict[str, str], as_json: bool) -> str:
+def findings(found: dict[str, str], told: bool, as_json: bool) -> str:
     """Return what `check` found."""
     if as_json:
         listed = [{"key": key, "message": text} for key, text in found.items()]
-        return json.dumps({"ok": not found, "findings": listed})
+        return json.dumps({"ok": told and not found, "findings": listed})
     return "\n".join(found.values()) or "No trouble."
 
 
