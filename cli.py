@@ -21,7 +21,18 @@ try:
 except ModuleNotFoundError as missing:
     sys.exit(f"{missing.name} is not installed: run `make setup`, then .venv/bin/python cli.py.")
 
-from dbt_project import ROOT, __version__, options, preflight, report, run_log, runner, signals
+from dbt_project import (
+    ROOT,
+    __version__,
+    alerts,
+    check,
+    options,
+    preflight,
+    report,
+    run_log,
+    runner,
+    signals,
+)
 from dbt_project.database import (
     analytics_schema,
     connect,
@@ -52,13 +63,15 @@ from dbt_project.window import DEFAULT_DAYS, JOBS, MAX_DAYS, selection
 @click.option("--yes", is_flag=True, help="Answer the question of --allow-purged with yes.")
 @click.option("--dry-run", is_flag=True, help="Print what would run, and change nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+@click.option("--notify", is_flag=True, help="Tell ALERT_URLS when jobs fail, or no longer do.")
 @click.option("--summary-file", type=click.File("a", encoding="utf-8"),
               help="Append the summary to a file in Markdown, as for GitHub Actions.")  # fmt: skip
 @click.version_option(__version__, prog_name="Analytics Rollups")
 @click.pass_context
 def cli(
-    ctx, jobs, window_days, first, last, as_of, allow_purged, yes, dry_run, as_json, summary_file
-):
+    ctx, jobs, window_days, first, last, as_of, allow_purged, yes, dry_run, as_json, notify,
+    summary_file,
+):  # fmt: skip
     """Recompute the rollups of the last days from the app's event log.
 
     DATABASE_URL names the database; without it an embedded PostgreSQL is used. Exits with 0 when
@@ -81,16 +94,23 @@ def cli(
     if dry_run:
         click.echo(report.plan(window, wanted, as_json))
         return
+    with failures(as_json):
+        targets = alerts.targets() if notify else []
     signals.defer()
-    with failures(as_json), database(with_dbt=True) as conninfo:
+    with (
+        failures(as_json),
+        alerts.of_a_failed_start(targets, wanted),
+        database(with_dbt=True) as conninfo,
+    ):
         runs = runner.run_jobs(conninfo, window, wanted, allow_purged=allow_purged, yes=yes)
+        told = not targets or alerts.tell_runs(conninfo, targets, runs)
     if summary_file:
         summary_file.write(report.summary_markdown(window, runs))
     if as_json:
         click.echo(json.dumps(report.summary(window, runs)))
     else:
         echo(report.summary_text(window, runs))
-    sys.exit(0 if all(run.ok for run in runs) else FAILED)
+    sys.exit(0 if told and all(run.ok for run in runs) else FAILED)
 
 
 @cli.command()
@@ -199,10 +219,45 @@ def freshness(as_json):
     """Say when the newest event was received; exits with 1 when that is too long ago."""
     from dbt_project import freshness
 
-    with failures(as_json, stopped="Stopped."), _connection(with_dbt=True) as conn:
-        summary, sentence = freshness.check(conn)
+    with failures(as_json, stopped="Stopped."), _connection() as conn:
+        summary, sentence = freshness.check(conn, source_schema())
     click.echo(json.dumps(summary) if as_json else sentence)
     sys.exit(0 if summary["ok"] else FAILED)
+
+
+@cli.command("check")
+@click.option("--max-age", type=click.IntRange(1, 24 * 365), default=check.MAX_AGE_HOURS,
+              show_default=True, help="Hours that the numbers of a job may be old.")  # fmt: skip
+@click.option("--notify", is_flag=True, help="Tell ALERT_URLS what is new, and what is over.")
+@click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
+def check_command(max_age, notify, as_json):
+    """Look for trouble: failed and old jobs, a silent source, odd numbers, bad experiments.
+
+    Exits with 1 when there is some, or when a message did not arrive.
+    """
+    with failures(as_json, stopped="Stopped."):
+        targets = alerts.targets() if notify else []
+        with alerts.of_an_outage(targets), database() as conninfo:
+            found, told = alerts.check_and_tell(conninfo, targets, max_age)
+    echo(report.findings(found, told, as_json))
+    sys.exit(FAILED if found or not told else 0)
+
+
+@cli.command()
+@click.option("--notify", is_flag=True, help="Give every run and check --notify.")
+def schedule(notify):
+    """Run the jobs every hour, the first of a day in full, and check the numbers.
+
+    For containers, and wherever else there is no cron. Waits for an event log.
+    """
+    from dbt_project import schedule
+
+    with failures(stopped="Stopped."):
+        if notify:
+            alerts.targets()
+        signals.defer()
+        with signals.interruptible():
+            schedule.forever(("--notify",) if notify else ())
 
 
 @cli.command()

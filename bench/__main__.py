@@ -23,6 +23,7 @@ from dbt_project.source import create_source_tables
 STATISTICS = "experiment_statistics"
 CONVERSIONS, DIMENSIONS = "funnel_conversion_rollups", "daily_dimension_rollups"
 OF_JOB = {"daily": DIMENSIONS, "funnel": CONVERSIONS}  # which the columns of the jobs leave out
+HOURLY = 2, ("daily",)  # dbt_project/schedule.py
 AS_OF = "2026-11-23T12:00:00+00:00"
 PLAIN_PASS = """
     select count(*), max(received_at)
@@ -122,7 +123,7 @@ def main(events: int, scenarios: tuple[str, ...], repeat: int) -> None:
         readouts = _readouts(url, repeat)
     header = ("scenario", "events", "run s", "daily s", "experiment s", "funnel s", "plain pass s",
               "ratio", "s per million", "statistics", "of 8 metrics", "in order", "by dimension",
-              "daily by dimension", "retention")  # fmt: skip
+              "daily by dimension", "retention", "hourly")  # fmt: skip
     click.echo(table(header, rows))
     click.echo(
         f"Medians of {repeat}. events: in the window. run: `python cli.py --window-days N`, all of"
@@ -130,7 +131,8 @@ def main(events: int, scenarios: tuple[str, ...], repeat: int) -> None:
         " daily_dimension_rollups, to the plain pass. s per million: the same for a million events"
         " of the window. in order, by dimension: funnel_conversion_rollups to the plain pass,"
         " without dimensions and with two. daily by dimension: daily_dimension_rollups. retention:"
-        " both of its tables. statistics: experiment_statistics"
+        " both of its tables. hourly: the job daily over two days, to the plain pass of the window."
+        " statistics: experiment_statistics"
         " to the plain pass, with four and with eight metrics.\n"
         "experiment_readouts of 20 experiments, 3 variants, 8 metrics and 180 days:"
         f" {readouts * 1000:.0f} ms."
@@ -141,7 +143,7 @@ def _measure(url: str, window_days: int, repeat: int) -> tuple[str, ...]:
     environment = {**os.environ, "DATABASE_URL": url}
     command = [sys.executable, "cli.py", "--window-days", str(window_days), "--as-of", AS_OF]
     subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True)
-    runs, passes, jobs, eight, overall = [], [], [], [], []
+    runs, passes, jobs, eight, overall, hourly = [], [], [], [], [], []
     with psycopg.connect(url, autocommit=True) as conn:
         for _ in range(repeat):
             started = time.perf_counter()
@@ -151,6 +153,7 @@ def _measure(url: str, window_days: int, repeat: int) -> tuple[str, ...]:
             counted = conn.execute(PLAIN_PASS, [window_days]).fetchone()
             passes.append(time.perf_counter() - started)
             jobs.append(sql_seconds(conn, AS_OF, window_days))
+            hourly.append(sql_seconds(conn, AS_OF, *HOURLY))
             overall.append(sql_seconds(conn, AS_OF, window_days, (CONVERSIONS,), dimensions=[]))
             conn.execute(EIGHT_METRICS)  # the next run loads the four again
             eight.append(sql_seconds(conn, AS_OF, window_days, (STATISTICS,)))
@@ -161,7 +164,7 @@ def _measure(url: str, window_days: int, repeat: int) -> tuple[str, ...]:
         for job in ("daily", "experiment", "funnel")
     ]
     tables = [(jobs, STATISTICS), (eight, STATISTICS), (overall, CONVERSIONS), (jobs, CONVERSIONS),
-              (jobs, DIMENSIONS), (jobs, "retention")]  # fmt: skip
+              (jobs, DIMENSIONS), (jobs, "retention"), (hourly, "daily")]  # fmt: skip
     passes_of = (statistics.median(run[name] for run in of) / plain for of, name in tables)
     ratios = (sum(seconds) / plain, sum(seconds) / counted[0] * 1e6, *passes_of)
     numbers = (run, *seconds, plain, *ratios)

@@ -18,6 +18,7 @@ Environment variables:
   ROLLUP_TIMEZONE   zone of all days, as in Europe/Berlin  [default: UTC]
   KEY_EVENT         events that count as the goal  [default: session_submitted]
   ROLLUP_SEEDS      folder of funnels and experiment metrics  [default: seeds]
+  ALERT_URLS        Apprise URLs that --notify tells of trouble
   ROLLUP_HOME       folder of the embedded database and of dbt's profile  [default: .rollup]
 README.md lists those of the API too."""
 
@@ -61,7 +62,9 @@ def check_run(ctx: click.Context, dry_run: bool, allow_purged: bool) -> None:
         why = f"has no effect before {ctx.invoked_subcommand}, whose options come after it."
         refuse_unused(ctx, why=why)
     elif dry_run:
-        refuse_unused(ctx, "allow_purged", "yes", "summary_file", why="has no effect on --dry-run.")
+        refuse_unused(
+            ctx, "allow_purged", "yes", "summary_file", "notify", why="has no effect on --dry-run."
+        )
     elif not allow_purged:
         refuse_unused(ctx, "yes", why="answers the question of --allow-purged, which is not given.")
 

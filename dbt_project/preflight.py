@@ -16,9 +16,9 @@ from dbt_project.source import TABLES, existing_source_tables
 from dbt_project.window import ROLLUPS
 
 OURS = [
-    "rollup_runs", "active_user_rollups", "daily_dimension_rollups", "experiment_catalog",
-    "experiment_health", "experiment_metrics", "experiment_readouts", "experiment_statistics",
-    "funnel_conversion_rollups", "funnel_steps", *ROLLUPS.values(),
+    "rollup_alerts", "rollup_runs", "active_user_rollups", "daily_dimension_rollups",
+    "experiment_catalog", "experiment_health", "experiment_metrics", "experiment_readouts",
+    "experiment_statistics", "funnel_conversion_rollups", "funnel_steps", *ROLLUPS.values(),
 ]  # fmt: skip
 FOREIGN = Path(__file__).with_name("foreign_code.sql")
 COLUMNS = """

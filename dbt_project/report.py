@@ -179,6 +179,14 @@ def runs_listed(rows: list[dict[str, Any]], as_json: bool) -> str:
     return table(("job", "status", *names), cells)
 
 
+def findings(found: dict[str, str], told: bool, as_json: bool) -> str:
+    """Return what `check` found."""
+    if as_json:
+        listed = [{"key": key, "message": text} for key, text in found.items()]
+        return json.dumps({"ok": told and not found, "findings": listed})
+    return "\n".join(found.values()) or "No trouble."
+
+
 def latest_days(conn: psycopg.Connection, schema: str, days: int = 7) -> str:
     """Return the daily metrics of the latest `days` days as a table."""
     metrics = ("dau", "new_users", "sessions_submitted", "logging_rate_24h", "ingestion_lag_p50")

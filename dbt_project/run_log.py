@@ -174,7 +174,7 @@ def fail_orphans(conn: psycopg.Connection, schema: str, mine: Collection[str] = 
             conn.execute(orphaned.format(_table(schema)), [ORPHANED, run])
 
 
-def _keep_open(lock: psycopg.Connection) -> tuple[int, Any]:
+def keep_open(lock: psycopg.Connection) -> tuple[int, Any]:
     """Let a transaction idle without limit, but end it when its client is gone.
 
     Returns what identifies its session: the process's number, and when it began.
@@ -199,7 +199,7 @@ def _lock(lock: psycopg.Connection, schema: str, jobs: Collection[str]) -> tuple
     deadline = time.monotonic() + PATIENCE_S
     query = f"select pg_try_advisory_xact_lock({LOCK_KEY})"
     while True:
-        session = _keep_open(lock)
+        session = keep_open(lock)
         held = (job for job in jobs if not only_row(lock, query, [_key(schema, job)])[0])
         if (job := next(held, None)) is None:
             return session

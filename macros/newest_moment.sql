@@ -7,12 +7,19 @@
     five minutes are allowed for clock skew.
 -#}
 {% macro newest_moment(column) -%}
-    {%- set hour_ago = utc_literal(run_started_at - modules.datetime.timedelta(hours=1)) -%}
-    {%- set ahead = utc_literal(run_started_at + modules.datetime.timedelta(minutes=5)) -%}
+    {{ newest_moment_of(
+        event_logs() ~ ' as logs', column,
+        utc_literal(run_started_at - modules.datetime.timedelta(hours=1)),
+        utc_literal(run_started_at + modules.datetime.timedelta(minutes=5))
+    ) }}
+{%- endmacro %}
+
+{#- Uses nothing of dbt: the command line asks with it, too. -#}
+{% macro newest_moment_of(relation, column, hour_ago, ahead) -%}
     select coalesce(
         (
             select max({{ column }})
-            from {{ event_logs() }} as logs
+            from {{ relation }}
             where
                 occurred_at >= {{ hour_ago }}
                 and occurred_at <= {{ ahead }}
@@ -21,7 +28,7 @@
         ),
         (
             select max({{ column }})
-            from {{ event_logs() }} as logs
+            from {{ relation }}
             where
                 {{ column }} >= '1970-01-01 00:00:00+00'
                 and {{ column }} <= {{ ahead }}

@@ -6,17 +6,20 @@ import re
 import shutil
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
 import tables
 import throwaway
 import yaml
+from commands import end, start
 from pathspec import PathSpec
 
 from api import create_app
 from api.settings import Settings
-from dbt_project import ROOT
+from dbt_project import ROOT, schedule
+from dbt_project.source import create_source_tables
 from dbt_project.url import parse_url
 
 IGNORED = PathSpec.from_lines("gitwildmatch", (ROOT / ".dockerignore").read_text().splitlines())
@@ -105,6 +108,44 @@ def test_the_roles_of_the_compose_file_do_their_work_and_no_more(
             pytest.raises(psycopg.errors.InsufficientPrivilege),
         ):
             conn.execute(refused)
+
+
+def test_the_schedule_waits_for_events_and_for_the_hour(composed, monkeypatch):
+    process = start(composed["rollup"], "schedule")
+    assert "has no event_logs in schema public" in process.stderr.readline()
+    with psycopg.connect(composed["rollup"]) as conn:
+        create_source_tables(conn, "public")
+    assert f":{schedule.MINUTE} UTC" in process.stderr.readline()
+    process.terminate()
+    assert end(process).exit_code == 130
+
+
+def test_the_first_run_of_a_day_is_a_full_one(monkeypatch):
+    hours = iter(range(48))
+    started = datetime(2026, 11, 23, 21, 53, tzinfo=UTC)
+    ran = []
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, zone):
+            return started + len(ran) // 2 * timedelta(hours=1)
+
+    def command(*arguments):
+        ran.append(arguments)
+        if next(hours) == 11:
+            raise KeyboardInterrupt
+        return len(ran) < 3  # the first two fail
+
+    monkeypatch.setattr(schedule, "datetime", Clock)
+    monkeypatch.setattr(schedule, "_command", command)
+    monkeypatch.setattr(schedule, "_wait_for_events", lambda: False)
+    monkeypatch.setattr(schedule, "next_slot", lambda now: now)
+    with pytest.raises(KeyboardInterrupt):
+        schedule.forever(("--notify",))
+    assert ran[1::2] == [("check", "--notify")] * 6
+    full, short = ((*way, "--notify") for way in (schedule.FULL, schedule.SHORT))
+    # At 21:53 it fails, at 22:53 it succeeds; 00:53 is another day.
+    assert ran[::2] == [full, full, short, full, short, short]
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from receivers import Webhook
 
-from dbt_project import ROOT
+from dbt_project import ROOT, schedule
 
 WORKFLOW = yaml.safe_load((ROOT / ".github/workflows/analytics-rollup.yml").read_text())
 STEPS = WORKFLOW["jobs"]["rollup"]["steps"]
@@ -23,7 +24,8 @@ def step(tmp_path, database_url):
 
     def run(name="Run the jobs", folder=ROOT, **inputs):
         (script,) = [step["run"] for step in STEPS if step.get("name") == name]
-        env = {"DATABASE_URL": database_url, "JOB": "all", "WINDOW_DAYS": "14", **inputs}
+        env = {"DATABASE_URL": database_url, "JOB": "all", "WINDOW_DAYS": "14"}
+        env |= {"ALERT_URLS": "", **inputs}
         process = subprocess.run(
             ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script],
             cwd=folder,
@@ -69,6 +71,29 @@ def test_failure_is_on_the_page_and_fails_the_step(source, step, run):
     process, page = step(JOB="funnel", WINDOW_DAYS="1")
     assert process.returncode == 1
     assert "| funnel | FAILED |" in page and "\n    model funnel_rollups: error" in page
+
+
+def test_trouble_is_told_where_there_are_urls(source, step):
+    process, page = step("Check the numbers")
+    assert (process.returncode, process.stdout, page) == (0, "", "")
+    with Webhook().serving() as webhook:
+        urls = f"json://127.0.0.1:{webhook.port}"
+        process, page = step("Check the numbers", ALERT_URLS=urls)
+        assert process.returncode == 1 and "event_logs is stale" in page
+        source.do("drop table event_logs cascade")
+        process, _ = step(JOB="daily", ALERT_URLS=urls)
+        assert process.returncode == 1 and "A run could not start" in webhook.last
+
+
+def test_both_schedules_are_the_ones_of_the_command():
+    crons = [entry["cron"] for entry in WORKFLOW[True]["schedule"]]
+    (script,) = [step for step in STEPS if step.get("name") == "Run the jobs"]
+    assert crons == ["23 5 * * *", f"{schedule.MINUTE} * * * *"]
+    for name, hourly, nightly in (
+        ("JOB", schedule.SHORT[1], "all"),
+        ("WINDOW_DAYS", schedule.SHORT[3], schedule.FULL[1]),
+    ):
+        assert f"'{crons[1]}' && '{hourly}' || '{nightly}'" in script["env"][name]
 
 
 def test_logs_are_uploaded_only_if_a_variable_allows_it():
