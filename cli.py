@@ -31,6 +31,7 @@ from dbt_project import (
     report,
     run_log,
     runner,
+    settings,
     signals,
 )
 from dbt_project.database import (
@@ -42,6 +43,7 @@ from dbt_project.database import (
     source_schema,
 )
 from dbt_project.messages import FAILED, echo, failures
+from dbt_project.source import TABLES
 from dbt_project.window import DEFAULT_DAYS, JOBS, MAX_DAYS, selection
 
 
@@ -171,28 +173,57 @@ def demo():
 
 
 @cli.command()
-@click.argument("file", type=click.File("rb"))
+@click.argument("files", metavar="FILE...", nargs=-1, required=True,
+                type=click.Path(exists=True, dir_okay=False, allow_dash=True))  # fmt: skip
+@click.option("--table", type=click.Choice(TABLES), default=TABLES[0],
+              show_default=True, help="Table that the files are for.")  # fmt: skip
+@click.option("--map", "mapping", metavar="NAMES", multiple=True,
+              help="What the files name a column: 'user=USER_ID,event=action', or @FILE with one"
+                   " such pair a line.")  # fmt: skip
+@click.option("--skip", metavar="NAMES", multiple=True,
+              help="Columns of the files to leave out: 'email,phone'.")  # fmt: skip
+@click.option("--timezone", metavar="ZONE",
+              help="Zone of times without an offset.  [default: ROLLUP_TIMEZONE]")  # fmt: skip
+@click.option("--replace", is_flag=True,
+              help="Overwrite experiments and variants that are stored already.")  # fmt: skip
+@click.option("--dry-run", is_flag=True,
+              help="Check all lines, print what the first become, and write nothing.")  # fmt: skip
 @click.option("--into-app", is_flag=True, help="Load into the database of DATABASE_URL.")
-def load(file, into_app):
-    """Load the events of FILE, or of standard input if it is -: all of them, or none.
+@click.pass_context
+def load(ctx, files, table, mapping, skip, timezone, replace, dry_run, into_app):
+    """Load the events of the files, or of standard input if one is -: all of them, or none.
 
-    FILE is CSV (with commas, semicolons, tabs or |), NDJSON or a JSON array, in UTF-8 or UTF-16,
-    and may be compressed by gzip, bzip2 or xz. docs/load.md has the details.
+    A file is CSV (with commas, semicolons, tabs or |), NDJSON or a JSON array, in UTF-8 or
+    UTF-16, and may be compressed by gzip, bzip2 or xz. docs/load.md has the details.
 
     Columns: user (or anonymous_user_id, user_id), event (or event_name), occurred_at (or time,
     timestamp); and where you have them received_at, experiment_map, id, session_id, platform,
     app_version, properties, event_id, install_id, sent_at, context, assignments,
-    assignment_version, schema_version. Events without an id are new, unless the same file, or
-    its beginning, was loaded before.
+    assignment_version, schema_version. Other columns go into properties. Events without an id
+    are new, unless the same file, or its beginning, was loaded before.
     """
-    from dbt_project.load import check_target, load
+    from dbt_project import load
+    from dbt_project.load.rows import Reader, listed, pairs
 
-    stopped = "Stopped; no event was loaded."
-    with failures(stopped=stopped), database() as conninfo, closing(connect(conninfo)) as conn:
-        check_target(conn, into_app)
-        with report.counted("Loading") as advance:
-            loaded = load(conn, source_schema(), file, progress=advance)
-        text = f"{loaded}, into {database_name(conn)}."
+    if replace and table not in TABLES[2:]:
+        raise click.UsageError("--replace needs --table experiments or experiment_variants.")
+    if dry_run:
+        options.refuse_unused(ctx, "into_app", "replace", why="has no effect on --dry-run.")
+    with failures(stopped="Stopped; nothing was loaded."):
+        zone = settings.timezone(timezone, "--timezone")
+        skipped = [name for text in skip for name in listed(text)]
+        reader, sources = Reader(table, zone, pairs(mapping), skipped), load.sources(files)
+        if dry_run:
+            loaded = load.preview(sources, reader)
+            text = loaded.sentence
+        else:
+            with database() as conninfo, closing(connect(conninfo)) as conn:
+                load.check_target(conn, into_app)
+                with report.counted("Loading") as advance:
+                    loaded = load.load(
+                        conn, source_schema(), sources, reader, replace=replace, progress=advance
+                    )
+                text = f"{loaded.sentence}, into {database_name(conn)}."
     for note in loaded.notes:
         echo(note, err=True)
     echo(text)

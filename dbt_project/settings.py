@@ -17,9 +17,14 @@ class BadSetting(Failure):
     """A setting is invalid; the message says which one, and what to write instead."""
 
 
-def timezone() -> ZoneInfo:
-    """Return the zone of all days, from ROLLUP_TIMEZONE. Raises BadSetting for an unknown one."""
-    name = os.environ.get("ROLLUP_TIMEZONE", "").strip() or "UTC"
+def timezone(name: str | None = None, option: str = "") -> ZoneInfo:
+    """Return the zone of this name, or else that of all days, from ROLLUP_TIMEZONE.
+
+    Raises BadSetting for an unknown one.
+    """
+    setting = "ROLLUP_TIMEZONE" if name is None else option
+    if name is None:
+        name = os.environ.get("ROLLUP_TIMEZONE", "").strip() or "UTC"
     try:
         # Other names lead to files of the machine, such as `localtime`, or out of the folder.
         if not re.fullmatch("[A-Z][A-Za-z0-9_+-]*(/[A-Z][A-Za-z0-9_+-]*)*", name):
@@ -27,7 +32,7 @@ def timezone() -> ZoneInfo:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, OSError):
         raise BadSetting(
-            f"ROLLUP_TIMEZONE: {name!r} is no zone of the IANA time zone database, such as"
+            f"{setting}: {name!r} is no zone of the IANA time zone database, such as"
             " Europe/Berlin or UTC."
         ) from None
 

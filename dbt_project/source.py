@@ -35,8 +35,10 @@ def existing_source_tables(conn: psycopg.Connection, schema: str) -> list[str]:
     return [table for table in TABLES if table in found]
 
 
-def create_source_tables(conn: psycopg.Connection, schema: str) -> None:
-    """Create the four tables, and `schema` if it is missing, in one transaction.
+def create_source_tables(
+    conn: psycopg.Connection, schema: str, tables: Sequence[str] = TABLES
+) -> None:
+    """Create the four tables, or some, and `schema` if it is missing, in one transaction.
 
     Joins the caller's open transaction. Raises psycopg.errors.DuplicateTable.
     """
@@ -45,7 +47,9 @@ def create_source_tables(conn: psycopg.Connection, schema: str) -> None:
         # Even with "if not exists", an existing schema needs the right to create schemas.
         if not conn.execute("select 1 from pg_namespace where nspname = %s", [schema]).fetchone():
             conn.execute(sql.SQL("create schema if not exists {}").format(name))
-        conn.execute(sql.SQL(DDL.read_text(encoding="utf-8")).format(schema=name), prepare=False)
+        for statement in DDL.read_text(encoding="utf-8").split(";\n"):
+            if any(f"{{schema}}.{table} (" in statement for table in tables):
+                conn.execute(sql.SQL(statement).format(schema=name), prepare=False)
 
 
 def copy_rows(

@@ -8,11 +8,10 @@ import json
 import lzma
 import re
 import zlib
-from collections.abc import Collection, Iterable, Iterator
-from functools import lru_cache
+from collections.abc import Iterator
 from typing import IO, Any, cast
 
-from dbt_project.load.event import ALIASES, COLUMNS, DECODER, shown
+from dbt_project.load.rows import DECODER, Reader, plain, shown
 
 CHUNK = 1 << 16
 LIMIT = 1 << 24  # characters of a field or a JSON value: what a missing quote takes into memory
@@ -39,7 +38,9 @@ FOREIGN = {
 GAP = re.compile(r"[\s,]*")
 # An array, alone or as the first value of an object.
 OPENING = re.compile(r'\[|\{\s*"([^"\\]*)"\s*:\s*\[(?=\s*[{\]])')
-Record = dict | Exception
+WHOLE = 1 << 20  # characters within which an object has to end that begins with such an array
+EMPTY = {"csv": frozenset(("", "NULL", "null", r"\N")), "json": frozenset(("",))}
+Record = list | Exception
 
 
 class Counted(io.RawIOBase):
@@ -59,15 +60,18 @@ class Counted(io.RawIOBase):
         return count
 
 
-def records(raw: io.RawIOBase) -> Iterator[tuple[int, Record]]:
-    """Yield (first line, record or what is wrong) of a stream that is read once, front to back.
+def records(raw: io.RawIOBase, reader: Reader) -> Iterator[tuple[int, Record]]:
+    """Yield (first line, row or what is wrong) of a stream that is read once, front to back.
 
     What follows on damage is not read. Raises OSError when the stream cannot be read.
     """
     line = 1
     try:
         text, start = opened(raw)
-        read = json_records(text) if start.startswith(("{", "[")) else csv_records(text, start)
+        if start.startswith(("{", "[")):
+            read = json_records(text, reader)
+        else:
+            read = csv_records(text, start, reader)
         for line, record in read:
             yield line, record
     except (EOFError, OSError, UnicodeError, lzma.LZMAError, zlib.error) as error:
@@ -100,43 +104,10 @@ def by_start(table: dict[bytes, Any], start: bytes) -> Any:
     return next((value for pattern, value in table.items() if re.match(pattern, start)), None)
 
 
-def plain(name: str) -> str:
-    """Return the form that occurredAt, Occurred At and occurred_at have in common."""
-    return re.sub(r"[\s_-]", "", name).casefold()
-
-
-KNOWN = {plain(alias): name for name in COLUMNS for alias in (name, *ALIASES.get(name, ()))}
-
-
-@lru_cache
-def columns(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return a file's column names as ours. Raises ValueError."""
-    if unknown := [shown(name) for name in names if plain(name) not in KNOWN]:
-        more = f" and {len(unknown) - 20} more" if len(unknown) > 20 else ""
-        raise ValueError(f"unknown column: {', '.join(unknown[:20])}{more}")
-    found = tuple(KNOWN[plain(name)] for name in names)
-    for name in found:
-        if found.count(name) > 1:
-            raise ValueError(f"{name}: in more than one column")
-    for name, aliases in ALIASES.items():
-        if name not in found:
-            raise ValueError(f"{name}: no such column (nor {' or '.join(aliases)})")
-    return found
-
-
-def filled(names: Iterable[str], values: Iterable[Any], empty: Collection[str] = ("",)) -> dict:
-    """Return a record without its empty values."""
-    return {
-        name: value
-        for name, value in zip(names, values, strict=True)
-        if value is not None and not (isinstance(value, str) and value.strip() in empty)
-    }
-
-
-def csv_records(text: IO[str], start: str) -> Iterator[tuple[int, Record]]:
-    """Yield (first line, record or what is wrong). Raises ValueError for the header."""
+def csv_records(text: IO[str], start: str, rows: Reader) -> Iterator[tuple[int, Record]]:
+    """Yield (first line, row or what is wrong). Raises ValueError for the header."""
     head = (start.splitlines() or [""])[0]
-    # A wrong choice does no harm: it makes columns that are unknown. Excel writes the line sep=.
+    # A wrong choice does no harm: required columns are missing then. Excel writes the line sep=.
     told = re.fullmatch(r"sep=(.)", head)
     delimiter = told[1] if told else max(",;\t|", key=head.count)
     reader = csv.reader(text, strict=True, delimiter=delimiter)
@@ -157,16 +128,20 @@ def csv_records(text: IO[str], start: str) -> Iterator[tuple[int, Record]]:
         if told:
             told = None
         elif not header:
-            header = columns(tuple(fields))
+            header = tuple(fields)
+            rows.plan(header)  # raises ValueError
         elif len(fields) == len(header):
-            yield line, filled(header, fields, ("", "NULL", "null", r"\N"))
+            try:
+                yield line, rows.row(header, fields, EMPTY["csv"])
+            except ValueError as error:
+                yield line, error
         else:
             count = f"{len(fields)} fields, but the header has {len(header)}"
             yield line, ValueError(f"{count}: {shown(delimiter.join(fields))}")
 
 
-def json_records(text: IO[str]) -> Iterator[tuple[int, Record]]:
-    """Yield (first line, record or what is wrong) of objects and arrays one after another.
+def json_records(text: IO[str], rows: Reader) -> Iterator[tuple[int, Record]]:
+    """Yield (first line, row or what is wrong) of objects and arrays one after another.
 
     An array may be the only value of an object. Holds one value at a time.
     """
@@ -177,14 +152,19 @@ def json_records(text: IO[str]) -> Iterator[tuple[int, Record]]:
         if closing and buffer.startswith(closing[0], at):
             closing, at = closing[1:], at + 1
             continue
-        opening = None if closing else OPENING.match(buffer, at)
-        if opening and (opening[1] is None or plain(opening[1]) not in KNOWN):
-            closing, key = "]" if opening[1] is None else "]}", shown(opening[1])
-            line, at = line + buffer.count("\n", at, opening.end()), opening.end()
-            continue
         if at == len(buffer) and not more:
             break
-        value, end = decoded(buffer, at, more)
+        opening = None if closing else OPENING.match(buffer, at)
+        name = opening[1] if opening else None
+        value, end = (None, at) if opening and name is None else decoded(buffer, at, more)
+        # An event of many columns may begin as an object does that has only an array.
+        seen = end > at or len(buffer) - at >= WHOLE
+        if opening and (
+            name is None or (seen and plain(name) not in rows.known and not rows.is_row(value))
+        ):
+            closing, key = "]" if name is None else "]}", shown(name)
+            line, at = line + buffer.count("\n", at, opening.end()), opening.end()
+            continue
         if end == at:
             if len(buffer) - at > LIMIT:
                 yield line, ValueError(f"a JSON value of more than {LIMIT:,} characters")
@@ -199,7 +179,7 @@ def json_records(text: IO[str]) -> Iterator[tuple[int, Record]]:
                 raise ValueError(f"unknown column: {key}, or a value beside its array of events")
             if not isinstance(value, dict):
                 raise ValueError(f"not a JSON object: {shown(value)}")
-            yield line, filled(columns(tuple(value)), value.values())
+            yield line, rows.row(tuple(value), value.values(), EMPTY["json"])
         except ValueError as error:
             yield line, error
             if closing == "}":
