@@ -99,11 +99,8 @@ def cli(
     with failures(as_json):
         targets = alerts.targets() if notify else []
     signals.defer()
-    with (
-        failures(as_json),
-        alerts.of_a_failed_start(targets, wanted),
-        database(with_dbt=True) as conninfo,
-    ):
+    watched = alerts.of_a_failed_start(targets, wanted)
+    with failures(as_json), watched, database(with_dbt=True) as conninfo:
         runs = runner.run_jobs(conninfo, window, wanted, allow_purged=allow_purged, yes=yes)
         told = not targets or alerts.tell_runs(conninfo, targets, runs)
     if summary_file:
