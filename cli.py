@@ -21,7 +21,17 @@ try:
 except ModuleNotFoundError as missing:
     sys.exit(f"{missing.name} is not installed: run `make setup`, then .venv/bin/python cli.py.")
 
-from dbt_project import ROOT, __version__, options, preflight, report, run_log, runner, signals
+from dbt_project import (
+    ROOT,
+    __version__,
+    mapping,
+    options,
+    preflight,
+    report,
+    run_log,
+    runner,
+    signals,
+)
 from dbt_project.database import (
     analytics_schema,
     connect,
@@ -109,13 +119,25 @@ def runs(limit, as_json):
               help="Role that is to read the rollups; repeat for several.")  # fmt: skip
 @click.option("--indexes", is_flag=True, help="Index event_logs to make runs faster.")
 @click.option("--dry-run", is_flag=True, help="Print the SQL, and change nothing.")
-def init(writer, readers, indexes, dry_run):
+@click.option("--map", "mapped", is_flag=True,
+              help="Print views of the app's own tables as SQL, and change nothing.")  # fmt: skip
+@click.pass_context
+def init(ctx, writer, readers, indexes, dry_run, mapped):
     """Create the analytics schema and the run log, and give existing roles their rights.
 
     Creates no role. Running it again changes nothing.
+
+    With --map, print what makes views that a run can read of tables with other names or columns,
+    as guessed from the catalogue.
     """
     from dbt_project.init import STOPPED, Wanted, init, script
 
+    if mapped:
+        names = ("writer", "readers", "indexes", "dry_run")
+        options.refuse_unused(ctx, *names, why="has no effect on --map, which only prints.")
+        with failures(stopped="Stopped."), _connection() as conn:
+            echo(mapping.template(conn, source_schema(), analytics_schema()))
+        return
     with failures(stopped=STOPPED), _connection() as conn:
         wanted = Wanted(source_schema(), analytics_schema(), writer, readers, indexes)
         lines = (

@@ -57,7 +57,7 @@ def run_jobs(
     schemas = source_schema(), analytics_schema()
     if allow_purged:
         with signals.interruptible(), closing(connect(conninfo, autocommit=True)) as conn:
-            preflight.check(conn, *schemas)
+            preflight.check(conn, *schemas, jobs)
             run_log.create(conn, schemas[1])
             purged.confirm(conn, schemas, jobs, window, yes)
     last: dict[str, JobRun] = {}
@@ -97,7 +97,7 @@ def _attempt(
         conn = connect(conninfo, autocommit=True)
     with closing(conn):
         with signals.interruptible():
-            preflight.check(conn, source, analytics)
+            preflight.check(conn, source, analytics, jobs)
             run_log.create(conn, analytics)
         with (
             run_log.held(conninfo, conn, analytics, jobs, window) as runs,

@@ -285,8 +285,8 @@ def test_a_dry_run_prints_sql_that_does_what_init_does(app, cli, login):
         (("--reader", "public"), "no role public"),
         (("--reader", READER, "--reader", ""), "no role "),
         (("--writer", READER, "--reader", READER), "is no reader"),
-        (("--writer", WRITER, "--reader", READER), "source tables event_logs are not in schema"),
-        (("--indexes",), "source tables event_logs are not in schema"),
+        (("--writer", WRITER, "--reader", READER), "source table event_logs is not in schema"),
+        (("--indexes",), "source table event_logs is not in schema"),
     ],
 )  # fmt: skip
 def test_bad_options_are_refused_with_nothing_changed(app, cli, login, options, told):

@@ -147,8 +147,9 @@ def test_row_level_security_that_hides_rows_is_refused(source, guarded, run, cli
     source.do(f"grant select on all tables in schema public to {GUARDED}")
     monkeypatch.setenv("DATABASE_URL", guarded)
     told = f"Role {GUARDED} sees only some rows of public.hidden: row level security is on, and"
-    outcome = run("--job", "daily")
+    outcome = run()
     assert outcome.exit_code == 1 and outcome.summary["error"].startswith(told)
-    assert told in cli("dbt", "--", "run", "--select", "daily").stdout
-    query = "select to_regclass('analytics.daily_metric_rollups')"
+    assert told in cli("dbt", "--", "run", "--select", "experiment").stdout
+    query = "select to_regclass('analytics.experiment_catalog')"
     assert source.conn.execute(query).fetchone() == (None,)
+    assert run("--job", "daily").exit_code == 0  # which reads the events alone
