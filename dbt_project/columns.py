@@ -1,5 +1,6 @@
 """The columns that the source tables must have, and what the catalogue says of those there."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -51,7 +52,9 @@ CATALOGUE = """
     select
         nspname,
         relname,
+        quote_ident(nspname) || '.' || quote_ident(relname),
         attname,
+        quote_ident(attname),
         base.typname,
         typcategory,
         format_type(atttypid, atttypmod),
@@ -85,6 +88,7 @@ class Column:
     """A column that is there. `base` is the name of its type, of a domain that of its base."""
 
     name: str
+    sql: str
     base: str
     category: str
     type: str
@@ -97,26 +101,8 @@ class Relation:
 
     schema: str
     name: str
+    sql: str
     columns: dict[str, Column]
-
-    @property
-    def sql(self) -> str:
-        return identifier(self.schema, self.name)
-
-
-def identifier(*names: str) -> str:
-    """Return the names for SQL that a person reads: quoted where they must be, safe to print."""
-    return ".".join(
-        sql.Identifier(name).as_string()
-        if name.isprintable()
-        else 'U&"'
-        + "".join(
-            char * 2 if char in '\\"' else char if char.isprintable() else f"\\+{ord(char):06x}"
-            for char in name
-        )
-        + '"'
-        for name in names
-    )
 
 
 def relations(
@@ -125,11 +111,25 @@ def relations(
     """Return what the catalogue knows, of all schemas and tables or of the given ones."""
     values = {"schema": schema, "tables": tables and list(tables)}
     found: dict[tuple[str, str], Relation] = {}
-    for space, table, *column in conn.execute(CATALOGUE, values):
-        relation = found.setdefault((space, table), Relation(space, table, {}))
+    for space, table, quoted, *column in conn.execute(CATALOGUE, values):
+        relation = found.setdefault(
+            (space, table), Relation(space, table, printable_name(quoted), {})
+        )
         if column[0] is not None:
-            relation.columns[column[0]] = Column(*column)
+            name, quoted, *rest = column
+            relation.columns[name] = Column(name, printable_name(quoted), *rest)
     return list(found.values())
+
+
+def printable_name(quoted: str) -> str:
+    """Return SQL for quoted names without characters that a terminal would obey."""
+    if quoted.isprintable():
+        return quoted
+    escaped = (
+        "\\\\" if char == "\\" else char if char.isprintable() else f"\\+{ord(char):06x}"
+        for char in quoted
+    )
+    return re.sub(r'("([^"]|"")*")', r"U&\1", "".join(escaped))
 
 
 @cache

@@ -12,7 +12,6 @@ from dbt_project.columns import (
     Column,
     Relation,
     dimensions,
-    identifier,
     needed,
     optional,
     relations,
@@ -69,38 +68,50 @@ TELLING = {
     "experiments": ("experiment_id", "status"),
     "experiment_variants": ("experiment_id", "variant_id", "is_control"),
 }
+# What has users, names and times too, and is no log.
+THINGS = "^(app_?)?(user|customer|account|member|person|people|profile|order|device|session)s?$"
 HINTS = {
     "event_logs": "event|log|track|activit|click|analytic",
     "assignments": "assign|exposure|enrol",
     "experiments": "experiment|ab_?test",
     "experiment_variants": "variant|variation|arm",
 }
-SIZE = (
-    "{0} / case when {0} < 100000000000 then 1 when {0} < 100000000000000 then 1000.0"
-    " else 1000000.0 end"
-)
-UNITS = {"ms|millis|milliseconds": "{0} / 1000.0", "us|micros": "{0} / 1000000.0",
-         "ns|nanos": "{0} / 1000000000.0", "s|sec|secs|seconds|epoch_s": "{0}"}  # fmt: skip
+SIZE = "{0} / case when {0} < 1e11 then 1 when {0} < 1e14 then 1e3 else 1e6 end"
+UNITS = {
+    "ms": "{0} / 1e3",
+    "millis": "{0} / 1e3",
+    "us": "{0} / 1e6",
+    "micros": "{0} / 1e6",
+    "ns": "{0} / 1e9",
+    "nanos": "{0} / 1e9",
+    "s": "{0}",
+    "sec": "{0}",
+    "seconds": "{0}",
+}
+UNIT = re.compile(f"_({'|'.join(UNITS)}|epoch|unix|utc)$", re.IGNORECASE)  # fmt: skip
 
 
 def convert(kind: str, column: Column) -> str | None:
     """Return SQL for the column as a value of this kind, or None where it can be none."""
-    name, base, text = identifier(column.name), column.base, column.category == "S"
+    name, base, text = column.sql, column.base, column.category == "S"
     if kind in ("time", "moment"):
         if base in ("timestamp", "timestamptz"):
             return name
         if text or base == "date":
             return f"cast({name} as {'timestamptz' if text else 'timestamp'})"
         if base in ("int4", "int8", "numeric", "float4", "float8"):
-            units = (sql for end, sql in UNITS.items() if re.search(f"_({end})$", column.name))
-            return f"to_timestamp({next(units, SIZE if base != 'int4' else '{0}').format(name)})"
+            unit = column.name.rpartition("_")[2].lower()
+            return (
+                f"to_timestamp({UNITS.get(unit, SIZE if base != 'int4' else '{0}').format(name)})"
+            )
         return None
     if kind in ("map", "jsonb"):
         if base == "jsonb" or (kind == "map" and base == "json"):
             return name
         return f"cast({name} as jsonb)" if text or base in ("json", "hstore") else None
     if kind == "number":
-        return name if column.category == "N" else f"cast({name} as double precision)"
+        is_number = column.category == "N" and base != "money"
+        return name if is_number else f"cast({name} as numeric)"
     if kind == "flag":
         if column.category == "N":
             return f"{name} <> 0"
@@ -127,13 +138,17 @@ def guess(
     wanted = kinds(table)
     for name, kind in wanted.items():
         if (column := relation.columns.get(name)) and column.readable:
-            as_is = identifier(name)
+            as_is = column.sql
             converted = as_is if wrong is not None and name not in wrong else convert(kind, column)
             if converted == as_is and name in (wrong or ()):
                 converted = f"cast({as_is} as text)"
             if converted:
                 found[name] = column, converted
-    plain_names = {plain(name): column for name, column in relation.columns.items()}
+    plain_names = {
+        plain(name): column
+        for cut in (lambda name: UNIT.sub("", name), str)
+        for name, column in ((cut(name), column) for name, column in relation.columns.items())
+    }
     for name, kind in wanted.items():
         for other in names(table, name) if name not in found else ():
             column = plain_names.get(other)
@@ -156,13 +171,22 @@ def _is_likely(name: str, kind: str, column: Column) -> bool:
     return kind not in ("name", "text") or column.category in "SENU"
 
 
+def _is_as_is(found: dict[str, tuple[Column, str]], name: str) -> bool:
+    column, expression = found.get(name, (None, ""))
+    return column is not None and column.name == name and column.sql == expression
+
+
+def _alias(name: str) -> str:
+    return name if re.fullmatch("[a-z_][a-z0-9_]*", name) else f'"{name}"'
+
+
 def plain(name: str) -> str:
     return re.sub("[ _-]", "", name.lower())
 
 
 def names(table: str, name: str) -> list[str]:
     """Return what the column may be called, the likeliest first."""
-    own = " id key name" if OWN_ID.get(table) == name else ""
+    own = " key id name" if OWN_ID.get(table) == name else ""
     return [plain(one) for one in (NAMES.get(name, name) + own).split()]
 
 
@@ -179,7 +203,7 @@ def view(
     for name, kind in kinds(table).items():
         if name in found:
             told[name] = found[name][1]
-            notes[name] = "" if told[name] == identifier(name) else "  -- a guess"
+            notes[name] = "" if _is_as_is(found, name) else "  -- a guess"
         elif name in ELSE:
             other, expression = ELSE[name]
             told[name] = expression.format(told.get(other or ""))
@@ -187,7 +211,7 @@ def view(
         elif kind:
             told[name] = f'"<which column is {name}?>"'
     lines = [
-        f"    {expression}{'' if expression == identifier(name) else f' as {identifier(name)}'}"
+        f"    {expression}{'' if _is_as_is(found, name) else f' as {_alias(name)}'}"
         f"{',' * (nth < len(told))}{notes.get(name, '')}"
         for nth, (name, expression) in enumerate(told.items(), start=1)
     ]
@@ -209,11 +233,8 @@ def script(views: Iterable[str], schema: str) -> str:
 def free_schema(conn: psycopg.Connection) -> str:
     """Return a name for the schema of the views that is not taken."""
     taken = {name for (name,) in conn.execute("select nspname from pg_namespace")}
-    return next(
-        name
-        for name in (SCHEMA, *(f"{SCHEMA}_{number}" for number in count(2)))
-        if name not in taken
-    )
+    names = (f"{SCHEMA}_{number}" if number > 1 else SCHEMA for number in count(1))
+    return next(name for name in names if name not in taken)
 
 
 def template(conn: psycopg.Connection, source: str, analytics: str) -> str:
@@ -229,7 +250,7 @@ def template(conn: psycopg.Connection, source: str, analytics: str) -> str:
         one for one in known if one.schema != analytics and not one.schema.startswith(SCHEMA)
     ]
     chosen: dict[str, Relation | None] = {}
-    others: list[Relation] = []
+    others: list[Relation] = []  # that look like a log
     for table in READ:
         scores = {one.sql: likeness(one, table, source) for one in candidates}
         alike = [one for one in candidates if scores[one.sql]]
@@ -244,6 +265,7 @@ def template(conn: psycopg.Connection, source: str, analytics: str) -> str:
         "columns alone, no row was read. Look at every line that says so; docs/your-tables.md",
         "tells what each column means.",
     ]
+    others = [one for one in others if one not in chosen.values()]
     if others:
         advice.append(f"Also looks like a log: {', '.join(one.sql for one in others)}.")
     if len(tables) == 1:
@@ -264,7 +286,7 @@ def comment(lines: Iterable[str]) -> str:
 
 def _serves(relation: Relation, table: str) -> bool:
     found = guess(relation, table)
-    return all(found.get(name, ("", ""))[1] == identifier(name) for name in needed(table, JOBS))
+    return all(_is_as_is(found, name) for name in needed(table, JOBS))
 
 
 def likeness(relation: Relation, table: str, source: str) -> float:
@@ -276,7 +298,11 @@ def likeness(relation: Relation, table: str, source: str) -> float:
     points = 0.0
     for name in telling:
         called = names(table, name)
-        points += 13 - 3 * called.index(plain(found[name][0].name)) / len(called)
+        given = found[name][0].name
+        place = min(called.index(one) for one in (plain(given), plain(UNIT.sub("", given)))
+                    if one in called)  # fmt: skip
+        points += 13 - 3 * place / len(called)
     hint = bool(re.search(HINTS[table], relation.name, re.IGNORECASE))
+    thing = bool(re.search(THINGS, relation.name, re.IGNORECASE)) and not hint
     named = 2 * (relation.name == table) + (relation.schema == source)
-    return points + 5 * hint + named + len(found) / 2
+    return points + 5 * hint - 8 * thing + named + len(found) / 2
