@@ -160,14 +160,18 @@ def dbt(arguments):
 
 
 @cli.command()
-def demo():
+@click.option("--app", type=click.Choice(["fitness", "shop"]), default="fitness",
+              show_default=True, help="Which app to make up.")  # fmt: skip
+def demo(app):
     """Fill an empty database with a made-up app and run every job on it."""
     from dbt_project import demo
 
     with failures(), database(with_dbt=True) as conninfo:
-        text, ok = demo.run(conninfo)
-    token, python = secrets.token_urlsafe(12), os.path.relpath(sys.executable)
-    echo(f"{text}\n\nTo serve these numbers: DASHBOARD_TOKEN={token} {python} cli.py serve")
+        text, ok = demo.run(conninfo, app)
+    python, token = os.path.relpath(sys.executable), secrets.token_urlsafe(12)
+    settings = {**demo.settings(app), "DASHBOARD_TOKEN": token}
+    serve = [*(f"{name}={value}" for name, value in settings.items()), python, "cli.py serve"]
+    echo(f"{text}\n\nTo serve these numbers: {' '.join(serve)}")
     sys.exit(0 if ok else FAILED)
 
 

@@ -125,7 +125,7 @@ def dbt(arguments: Iterable[str], environment: Mapping[str, str], **options: Any
     places = {"DBT_PROJECT_DIR": str(ROOT), "DBT_PROFILES_DIR": str(profiles)}
     if not {"PGSERVICE", "PGSERVICEFILE"} & {*environment, *os.environ}:
         places |= {"PGSERVICE": SERVICE, "PGSERVICEFILE": str(profiles / "pg_service.conf")}
-    with _environment({**environment, **places}):
+    with in_environment({**environment, **places}):
         outcome = dbtRunner(**options).invoke([*arguments])
     if isinstance(outcome.exception, KeyboardInterrupt):
         raise outcome.exception
@@ -249,7 +249,8 @@ def _put(path: Path, text: str) -> None:
 
 
 @contextmanager
-def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+def in_environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set environment variables, and all back to what they were at the end."""
     before = dict(os.environ)
     os.environ.update(variables)
     try:
