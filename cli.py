@@ -85,7 +85,8 @@ def cli(
     options.check_run(ctx, dry_run, allow_purged)
     if ctx.invoked_subcommand:
         return
-    window = options.window(ctx, window_days, first, last, as_of)
+    with failures(as_json):
+        window = options.window(ctx, window_days, first, last, as_of)
     wanted = selection(jobs or JOBS)
     if dry_run:
         click.echo(report.plan(window, wanted, as_json))

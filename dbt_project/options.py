@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 import click
 from click.core import ParameterSource
 
+from dbt_project.settings import BadSetting
 from dbt_project.window import Window, iso, parse_instant, window_of_days
 
 # Below the help of the command line.
@@ -14,6 +15,9 @@ Environment variables:
   SOURCE_SCHEMA     schema of the app's tables  [default: public]
   ANALYTICS_SCHEMA  schema of the rollups  [default: analytics]
   DBT_THREADS       models that run at once  [default: 4]
+  ROLLUP_TIMEZONE   zone of all days, as in Europe/Berlin  [default: UTC]
+  KEY_EVENT         events that count as the goal  [default: session_submitted]
+  ROLLUP_SEEDS      folder of funnels and experiment metrics  [default: seeds]
   ROLLUP_HOME       folder of the embedded database and of dbt's profile  [default: .rollup]
 README.md lists those of the API too."""
 
@@ -24,6 +28,8 @@ class Instant(click.ParamType):
     def convert(self, value, param, ctx):
         try:
             instant = parse_instant(value)
+        except BadSetting as error:
+            raise click.ClickException(str(error)) from None
         except ValueError:
             self.fail(f"{value!r} is no ISO 8601 time such as 2026-11-24T12:00:00Z", param, ctx)
         if instant > datetime.now(UTC) + timedelta(minutes=5):

@@ -69,7 +69,7 @@ def _loss(
             f"cast('{window.as_of}' as timestamptz)",
             f"'{window.as_of - timedelta(days=MAX_DAYS)}'",
             f"'{window.as_of + timedelta(minutes=5)}'",
-            window.first, window.last,
+            window.first, window.last, window.zone.key,
         )  # fmt: skip
         with conn.transaction(), conn.cursor(row_factory=dict_row) as cursor:
             cursor.execute("set local timezone = 'UTC'")

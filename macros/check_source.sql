@@ -5,13 +5,13 @@
     `security_invoker`, of the caller. A policy that lets the role see everything is fine.
 -#}
 {% macro check_source() -%}
-    {%- if execute and flags.WHICH in ('build', 'run') -%}
+    {%- if is_run(selected_resources) -%}
         {%- set names, read = [], ['event_logs'] -%}
         {%- if '.experiment_' in selected_resources | join(' ') -%}
-            {%- do read.extend(['assignments', 'experiments', 'experiment_variants']) -%}
+            {%- do read.extend(experiment_tables()) -%}
         {%- endif -%}
         {%- for name in read -%}
-            {%- do names.append("to_regclass('" ~ source('app', name) ~ "')") -%}
+            {%- do names.append("to_regclass('" ~ source('app', name).render() ~ "')") -%}
         {%- endfor -%}
         {%- for hidden in run_query(hidden_rows(names | join(', '))).rows -%}
             {{ exceptions.raise_compiler_error(hidden_rows_error(*hidden.values())) }}

@@ -23,15 +23,8 @@
 
 {#- At the start of a run: fails unless the event log has the columns that dimensions name. -#}
 {% macro check_dimensions() -%}
-    {%- if execute and flags.WHICH in ('build', 'run') -%}
-        {%- set types = {} -%}
-        {%- for name, type in run_query(
-            'select attname, cast(cast(atttypid as regtype) as text) from pg_attribute'
-            ~ " where attrelid = to_regclass('" ~ source('app', 'event_logs') ~ "')"
-            ~ ' and attnum > 0 and not attisdropped'
-        ).rows -%}
-            {%- do types.update({name: type}) -%}
-        {%- endfor -%}
+    {%- if is_run(selected_resources) -%}
+        {%- set types = event_columns() -%}
         {%- for dimension in dimensions() if types -%}
             {%- set column = dimension.split('.')[0] -%}
             {%- if column not in types -%}

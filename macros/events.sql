@@ -11,19 +11,21 @@
     `Index Scan` (0.40 and 0.54 s for 790,000 events).
 -#}
 {% macro events(since=none, until=none, with_dimensions=false) -%}
+    {%- set has_map = 'experiment_map' in event_columns() %}
     (
         select
             {{ user_id('logs') }} as anonymous_user_id,
             {{ text_id('logs.event_name') }} as event_name,
-            logs.occurred_at,
-            logs.received_at,
+            {{ instant('logs', 'occurred_at') }},
+            {{ instant('logs', 'received_at') }},
             -- Text is faster to compare, and distinguishes 1.0 and 1.00, which are two variants.
-            coalesce({{ text_id('logs.experiment_map') }}, 'null') as experiment_map,
-            logs.experiment_map as stored_map
+            {{ "coalesce(" ~ text_id('logs.experiment_map') ~ ", 'null')" if has_map
+                else "'null'" ~ ' collate "C"' }} as experiment_map,
+            {{ 'logs.experiment_map' if has_map else 'cast(null as jsonb)' }} as stored_map
             {%- for dimension in dimensions() if with_dimensions %},
             {{ dimension_value(dimension, 'logs') }} as dimension_{{ loop.index }}
             {%- endfor %}
-        from {{ source('app', 'event_logs') }} as logs
+        from {{ event_logs() }} as logs
         where
             (
                 logs.occurred_at >= {{ utc_literal([since or window_start(), valid_from()] | max) }}
@@ -59,7 +61,7 @@
         select
             anonymous_user_id,
             first_seen,
-            cast(first_seen as date) as day,
+            {{ day_of('first_seen') }} as day,
             coalesce(
                 first_submission_at <= first_seen + interval '24 hours', false
             ) as is_logged_24h
@@ -84,12 +86,12 @@
     {%- if users_are_indexed() -%}
     (
         select 1
-        from {{ source('app', 'event_logs') }} as history
+        from {{ event_logs() }} as history
         where
             -- Evaluated once: without any history there is nothing to look up.
             exists (
                 select 1
-                from {{ source('app', 'event_logs') }}
+                from {{ event_logs() }} as logs
                 where {{ is_before_window('occurred_at') }}
             )
             and history.anonymous_user_id >= {{ user }}
@@ -101,7 +103,7 @@
     {%- else -%}
     not exists (
         select 1
-        from {{ source('app', 'event_logs') }} as history
+        from {{ event_logs() }} as history
         where
             {{ user_id('history') }} = {{ user }}
             and {{ is_before_window('history.occurred_at') }}
@@ -127,7 +129,7 @@
     False for a nondeterministic collation, because ids are compared byte by byte.
 -#}
 {% macro users_are_indexed() -%}
-    {%- set logs = source('app', 'event_logs') -%}
+    {%- set logs = source('app', 'event_logs').render() -%}
     {%- if not execute or model.resource_type == 'unit_test' -%}
         {{ return(true) }}
     {%- endif -%}
@@ -149,4 +151,25 @@
     ) -%}
     {%- set slow = ['Seq Scan', 'Foreign Scan', '->  Sort'] | select('in', plan) | list -%}
     {{ return(not slow and not ambiguous.rows) }}
+{%- endmacro %}
+
+{#- The event log, without an alias: with `--empty` and `--sample`, dbt puts one behind it. -#}
+{% macro event_logs() -%}
+    (select * from {{ source('app', 'event_logs') }})
+{%- endmacro %}
+
+{#- The types of the event log's columns by name. `experiment_map` may be missing. -#}
+{% macro event_columns() -%}
+    {%- if not execute or model.resource_type == 'unit_test' -%}
+        {{ return({'experiment_map': 'jsonb'}) }}
+    {%- endif -%}
+    {%- set types = {} -%}
+    {%- for name, type in run_query(
+        'select attname, cast(cast(atttypid as regtype) as text) from pg_attribute'
+        ~ " where attrelid = to_regclass('" ~ source('app', 'event_logs').render() ~ "')"
+        ~ ' and attnum > 0 and not attisdropped'
+    ).rows -%}
+        {%- do types.update({name: type}) -%}
+    {%- endfor -%}
+    {{ return(types) }}
 {%- endmacro %}

@@ -8,7 +8,7 @@
     compiles the model in a run; without it, as for the docs, the end is that of the valid events.
 -#}
 {% macro after_exposure() -%}
-    {%- set seed = ref('experiment_metrics') -%}
+    {%- set seed = ref('experiment_metrics').render() -%}
     {%- set latest = valid_until() -%}
     {%- if execute and model.resource_type != 'unit_test'
         and run_query("select to_regclass('" ~ seed ~ "')").rows[0][0] is not none -%}
@@ -24,7 +24,8 @@
     event log is jsonb, which is looked into quickly, or else text that may be anything.
 -#}
 {% macro other_variant(events, experiment_id, variant_id) -%}
-    {%- set map = events ~ '.stored_map' if maps_are_jsonb()
+    {%- set is_jsonb = event_columns().get('experiment_map', 'jsonb') == 'jsonb' -%}
+    {%- set map = events ~ '.stored_map' if is_jsonb
         else '(' ~ jsonb_of(events ~ '.experiment_map') ~ ')' -%}
     case
         when
@@ -32,17 +33,6 @@
             and jsonb_typeof({{ map }} -> {{ experiment_id }}) in ('string', 'number', 'boolean')
             then {{ map }} ->> {{ experiment_id }}
     end
-{%- endmacro %}
-
-{#- Whether the column experiment_map of the event log is jsonb. -#}
-{% macro maps_are_jsonb() -%}
-    {%- if not execute -%}
-        {{ return(true) }}
-    {%- endif -%}
-    {{ return(run_query(
-        "select 1 from pg_attribute where attrelid = to_regclass('" ~ source('app', 'event_logs')
-        ~ "') and attname = 'experiment_map' and atttypid = cast('jsonb' as regtype)"
-    ).rows | length > 0) }}
 {%- endmacro %}
 
 {#- The mean over `users` of what has this sum; 0 without users. -#}
@@ -59,9 +49,4 @@
         coalesce((users * {{ products }} - {{ a }} * {{ b }}) / nullif(users, 0), 0)
         as double precision
     )
-{%- endmacro %}
-
-{#- The name of the event that `$key_event` stands for. -#}
-{% macro key_event() -%}
-    session_submitted
 {%- endmacro %}

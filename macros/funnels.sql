@@ -3,7 +3,7 @@
     dbt compiles a model in a run; otherwise these are what is usual.
 -#}
 {% macro funnel_limits() -%}
-    {%- set seed = ref('funnel_steps') -%}
+    {%- set seed = ref('funnel_steps').render() -%}
     {%- if execute and model.resource_type != 'unit_test'
         and run_query("select to_regclass('" ~ seed ~ "')").rows[0][0] is not none -%}
         {%- set found = run_query(

@@ -12,7 +12,7 @@
     select coalesce(
         (
             select max({{ column }})
-            from {{ source('app', 'event_logs') }}
+            from {{ event_logs() }} as logs
             where
                 occurred_at >= {{ hour_ago }}
                 and occurred_at <= {{ ahead }}
@@ -21,7 +21,7 @@
         ),
         (
             select max({{ column }})
-            from {{ source('app', 'event_logs') }}
+            from {{ event_logs() }} as logs
             where
                 {{ column }} >= '1970-01-01 00:00:00+00'
                 and {{ column }} <= {{ ahead }}

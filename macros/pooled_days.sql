@@ -5,9 +5,10 @@
     sums would lose the digits of a small variance; so their days are read twice.
 -#}
 {% macro pooled_days(condition) -%}
-    {%- set statistics, metrics = ref('experiment_statistics'), ref('experiment_metrics') -%}
+    {%- set statistics = '(select * from ' ~ ref('experiment_statistics') ~ ')' -%}
+    {%- set metrics = '(select * from ' ~ ref('experiment_metrics') ~ ')' -%}
     {%- set others -%}
-        days.metric_name in (select metric_name from {{ metrics }} where measure <> 'any')
+        days.metric_name in (select metric_name from {{ metrics }} as metrics where measure <> 'any')
     {%- endset -%}
     {%- set means -%}
         sum(days.users * days.mean) / sum(days.users) as mean,

@@ -8,7 +8,7 @@
     needs no index.
 -#}
 {% macro report_run(results) -%}
-    {%- if execute and flags.WHICH in ('build', 'run') -%}
+    {%- if is_run(results | map(attribute='node.unique_id')) -%}
         {%- set ignored = {} -%}
         {%- for rule, count in run_query(ignored_events()).rows[0].dict().items() -%}
             {%- do ignored.update({rule: count | int}) -%}
@@ -22,7 +22,7 @@
             {%- do log(note, info=true) -%}
         {%- endif -%}
         {%- do log('run: ' ~ tojson({'ignored': ignored, 'note': note})) -%}
-        {%- if var('log_run') -%}
+        {%- if var('log_run', true) and not is_partial_build() -%}
             {{ log_runs(results, ignored) }}
         {%- endif -%}
     {%- endif -%}
@@ -30,7 +30,7 @@
 
 {#- Where the source's events are, and how to reach them, if the window has none; else none. -#}
 {% macro empty_window() -%}
-    {%- set logs = source('app', 'event_logs') -%}
+    {%- set logs = source('app', 'event_logs').render() -%}
     {%- set found = run_query(
         'select occurred_at from ' ~ logs ~ ' where occurred_at >= ' ~ utc_literal(window_start())
         ~ ' and occurred_at < ' ~ utc_literal([window_end(), valid_until()] | min) ~ ' limit 1') -%}
@@ -38,17 +38,18 @@
         {{ return(none) }}
     {%- endif -%}
     {%- set span = run_query(
-        'select cast(cast(min(occurred_at) as date) as text) as first_day,'
-        ~ ' cast(cast(max(occurred_at) as date) as text) as last_day from ' ~ logs
+        'select cast(' ~ day_of('cast(min(occurred_at) as timestamptz)') ~ ' as text) as first_day,'
+        ~ ' cast(' ~ day_of('cast(max(occurred_at) as timestamptz)') ~ ' as text) as last_day from '
+        ~ logs
         ~ " where occurred_at >= '1970-01-01' and occurred_at < '9999-01-01'").rows[0].dict() -%}
     {%- if not span['first_day'] -%}
         {{ return('The event log is empty.') }}
     {%- endif -%}
-    {%- set today = run_started_at.date() | string -%}
-    {%- set earliest = (run_started_at.date() - modules.datetime.timedelta(days=179)) | string -%}
+    {%- set latest = today(run_started_at) -%}
+    {%- set earliest = (latest - modules.datetime.timedelta(days=179)) | string -%}
     {%- set text = 'The window has no events. The log has some, from ' ~ span['first_day'] ~ ' to '
         ~ span['last_day'] ~ '. ' -%}
-    {%- if span['first_day'] > today -%}
+    {%- if span['first_day'] > latest | string -%}
         {{ return(text ~ 'They are in the future: check the clocks.') }}
     {%- elif span['last_day'] >= earliest -%}
         {{ return(text ~ '--from ' ~ [span['first_day'], earliest] | max ~ ' reaches them.') }}
@@ -66,7 +67,7 @@
         select
             occurred_at > {{ utc_literal(valid_until()) }} as is_future,
             occurred_at < {{ utc_literal(valid_from()) }} as is_expired
-        from {{ source('app', 'event_logs') }}
+        from {{ event_logs() }} as logs
         where
             (
                 occurred_at > {{ utc_literal(valid_until()) }}

@@ -10,11 +10,11 @@
 
 {#- When the events of the window's last week end. -#}
 {% macro weeks_until() -%}
-    {{ return(midnight(week_of(last_day())) + modules.datetime.timedelta(weeks=1)
+    {{ return(end_of(week_of(last_day()) + modules.datetime.timedelta(days=6))
         - modules.datetime.timedelta(microseconds=1)) }}
 {%- endmacro %}
 
 {#- When the events of active users begin: 27 days before the window, for the 28 days of a month. -#}
 {% macro before_active() -%}
-    {{ return(window_start() - modules.datetime.timedelta(days=27)) }}
+    {{ return(start_of(first_day() - modules.datetime.timedelta(days=27))) }}
 {%- endmacro %}

@@ -15,7 +15,7 @@
 -#}
 {% macro run_limits(
     event_logs, rollup, run_log, job, meta, as_of, valid_from, valid_until,
-    first_day, last_day
+    first_day, last_day, timezone
 ) -%}
     {%- set first, last, since = row_day(meta, 'first'), row_day(meta, 'last'), row_day(meta, 'since') %}
     with source as (
@@ -57,14 +57,14 @@
         select
             *,
             coalesce(
-                cast(kept_since as date) >= date '{{ first_day }}' - {{ meta.get('looks_back', 0) }},
+                {{ date_of('kept_since', timezone) }} >= date '{{ first_day }}' - {{ meta.get('looks_back', 0) }},
                 true
             )
             and exists (
                 select 1
                 from {{ rollup }}
                 where
-                    {{ since }} < coalesce(cast(kept_since as date), 'infinity')
+                    {{ since }} < coalesce({{ date_of('kept_since', timezone) }}, 'infinity')
                     and {{ meta.shows_events }}
             ) as is_purged
         from known
@@ -99,7 +99,7 @@
             {{ first }} <= '{{ last_day }}'
             and {{ last }} >= '{{ first_day }}'
             and (
-                {{ since }} < cast(limits.kept_since as date)
+                {{ since }} < {{ date_of('limits.kept_since', timezone) }}
                 or (limits.is_purged and is_final)
             )
 
@@ -109,17 +109,21 @@
         limits.is_purged,
         limits.is_older,
         to_char(limits.newest, 'YYYY-MM-DD HH24:MI:SS') as newest,
-        cast(cast(limits.kept_since as date) as text) as kept_from_day,
+        cast({{ date_of('limits.kept_since', timezone) }} as text) as kept_from_day,
         case when limits.is_purged and isfinite(limits.kept_since)
             then to_char(limits.kept_since, 'YYYY-MM-DD HH24:MI:SS.US+00') end as kept_since,
-        cast({{ as_of }} as date)
-        - cast(nullif(limits.kept_since, 'infinity') as date) + 1 as days_kept,
+        {{ date_of(as_of, timezone) }}
+        - {{ date_of("nullif(limits.kept_since, 'infinity')", timezone) }} + 1 as days_kept,
         kept.row_count as rows_kept,
         kept.day_count as days_left,
         cast(kept.first_day as text) as first_left,
         cast(kept.last_day as text) as last_left
     from limits
     cross join kept
+{%- endmacro %}
+
+{% macro date_of(instant, timezone) -%}
+    cast({{ instant }} at time zone '{{ timezone }}' as date)
 {%- endmacro %}
 
 {#- The `first` or `last` day of a rollup's row, or the one `since` which it needs the events. -#}

@@ -31,18 +31,20 @@ comment on column {{ schema }}.rollup_runs.kept_since is
     'Where the events of a purged source began; final rows were left alone.';
 {%- endmacro %}
 
+{#- In the schema of the rollups, which a project that uses this one as a package may choose. -#}
 {% macro run_log() -%}
-    {{ return(adapter.quote(target.schema) ~ '.rollup_runs') }}
+    {%- set schemas = window_models() | map(attribute='schema') | sort | list -%}
+    {{ return(adapter.quote(schemas[0] if schemas else target.schema) ~ '.rollup_runs') }}
 {%- endmacro %}
 
 {#- At the start of plain dbt, which may be the first to run here. -#}
 {% macro create_run_log() -%}
-    {%- if execute and flags.WHICH in ('build', 'run') and var('log_run') -%}
+    {%- if is_run(selected_resources) and var('log_run', true) and not is_partial_build() -%}
         {%- set found = run_query(
             "select 1 from pg_attribute where attrelid = to_regclass('" ~ run_log() ~ "')"
             ~ " and attname = 'kept_since' and not attisdropped") -%}
         {%- if not found.rows -%}
-            {{ run_log_ddl(adapter.quote(target.schema)) }}
+            {{ run_log_ddl(run_log().removesuffix('.rollup_runs')) }}
         {%- endif -%}
     {%- endif -%}
 {%- endmacro %}
@@ -52,13 +54,14 @@ comment on column {{ schema }}.rollup_runs.kept_since is
     line called dbt, it writes the rows itself: it also knows of runs that never got here.
 -#}
 {% macro log_runs(results, ignored) -%}
-    {%- set rollups = results | selectattr('node.resource_type', 'equalto', 'model')
+    {%- set rollups = results | selectattr('node.package_name', 'equalto', 'analytics_rollups')
+        | selectattr('node.resource_type', 'equalto', 'model')
         | selectattr('node.config.meta.is_logged', 'defined') | list -%}
     {%- for rollup in rollups if rollup.status != 'skipped' -%}
         {%- set job = rollup.node.fqn[1] -%}
         {%- set errors = [] -%}
         {%- for result in results
-            if result.node.fqn[1] == job
+            if result.node.package_name == 'analytics_rollups' and result.node.fqn[1] == job
             and result.status in ('error', 'fail', 'runtime error') -%}
             {%- do errors.append(
                 result.node.resource_type ~ ' ' ~ result.node.name ~ ': ' ~ result.message) -%}

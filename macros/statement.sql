@@ -39,3 +39,14 @@
     set local random_page_cost = 1.1;
     set local jit = off;
 {%- endmacro %}
+
+{#- Whether dbt builds models and, of these nodes, some are of this project. -#}
+{% macro is_run(nodes) -%}
+    {%- if not execute or flags.WHICH not in ('build', 'run') -%}
+        {{ return(false) }}
+    {%- endif -%}
+    {%- for node in nodes if node.split('.')[1] == 'analytics_rollups' -%}
+        {{ return(true) }}
+    {%- endfor -%}
+    {{ return(false) }}
+{%- endmacro %}

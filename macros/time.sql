@@ -18,5 +18,5 @@
 
 {#- Whether the day and its horizon ended before `as_of`. -#}
 {% macro is_final(day, horizon_days=0) -%}
-    {{ day }} + {{ horizon_days }} < cast('{{ as_of().date() }}' as date)
+    {{ end_of_day(day) }} + {{ horizon_days }} * interval '24 hours' <= {{ utc_literal(as_of()) }}
 {%- endmacro %}

@@ -5,12 +5,11 @@
     {%- if given == 'None' -%}
         {{ return(run_started_at) }}
     {%- endif -%}
-    {%- if modules.re.fullmatch('[0-9]{4}-[0-9]{2}-[0-9]{2}', given) -%}
-        {%- set given = given ~ 'T23:59:59.999999' -%}
-    {%- endif -%}
     {%- set instant = modules.datetime.datetime.fromisoformat(given) -%}
-    {%- if instant.tzinfo is none -%}
-        {%- set instant = modules.pytz.utc.localize(instant) -%}
+    {%- if modules.re.fullmatch('[0-9]{4}-[0-9]{2}-[0-9]{2}', given) -%}
+        {%- set instant = end_of(instant.date()) - modules.datetime.timedelta(microseconds=1) -%}
+    {%- elif instant.tzinfo is none -%}
+        {%- set instant = modules.pytz.timezone(timezone()).localize(instant, is_dst=true) -%}
     {%- endif -%}
     {%- if instant > run_started_at + modules.datetime.timedelta(minutes=5) -%}
         {{ exceptions.raise_compiler_error(
@@ -30,18 +29,19 @@
 
 {#- The last day of the window: the var `to`, or the day of `as_of`. -#}
 {% macro last_day() -%}
-    {{ return(given_day('to') or as_of().date()) }}
+    {{ return(given_day('to') or today(as_of())) }}
 {%- endmacro %}
 
 {#- The first day: the var `from`, or `window_days` back. Older days have no valid events. -#}
 {% macro first_day() -%}
-    {%- set earliest = as_of().date() - modules.datetime.timedelta(days=179) -%}
+    {%- set latest = today(as_of()) -%}
+    {%- set earliest = latest - modules.datetime.timedelta(days=179) -%}
     {%- set first = given_day('from')
         or last_day() - modules.datetime.timedelta(days=window_days() - 1) -%}
     {%- if (given_day('from') or given_day('to'))
-        and not earliest <= first <= last_day() <= as_of().date() -%}
+        and not earliest <= first <= last_day() <= latest -%}
         {{ exceptions.raise_compiler_error(
-            'from and to must be days from ' ~ earliest ~ ' to ' ~ as_of().date() ~ ', in this'
+            'from and to must be days from ' ~ earliest ~ ' to ' ~ latest ~ ', in this'
             ~ ' order, not ' ~ first ~ ' and ' ~ last_day() ~ '.') }}
     {%- endif -%}
     {{ return(first) }}
@@ -58,16 +58,12 @@
     {{ return(modules.datetime.datetime.fromisoformat(given).date()) }}
 {%- endmacro %}
 
-{% macro midnight(day) -%}
-    {{ return(modules.datetime.datetime(day.year, day.month, day.day, tzinfo=modules.pytz.utc)) }}
-{%- endmacro %}
-
 {% macro window_start() -%}
-    {{ return(midnight(first_day())) }}
+    {{ return(start_of(first_day())) }}
 {%- endmacro %}
 
 {% macro window_end() -%}
-    {{ return(midnight(last_day()) + modules.datetime.timedelta(days=1)) }}
+    {{ return(end_of(last_day())) }}
 {%- endmacro %}
 
 {% macro valid_from() -%}

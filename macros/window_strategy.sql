@@ -14,7 +14,10 @@
     {%- set meta = config.get('meta', {}) -%}
     create temporary table computed_rows on commit drop as table {{ arg_dict['temp_relation'] }};
     drop table {{ arg_dict['temp_relation'] }};
-    {% if not meta.get('shows_events') %}
+    {% if is_partial_build() or (model.fqn[1] == 'experiment' and not has_experiments()) %}
+    -- What is computed is not of the whole source, so the rows stay.
+    delete from {{ target }} where false
+    {%- elif not meta.get('shows_events') %}
     delete from {{ target }};
 
     insert into {{ target }} ({{ columns }})
@@ -121,9 +124,9 @@
 
 {% macro limits_query(rollup, job, meta) -%}
     {{ run_limits(
-        source('app', 'event_logs'), rollup, run_log(), job, meta,
+        source('app', 'event_logs').render(), rollup, run_log(), job, meta,
         'cast(' ~ utc_literal(as_of()) ~ ' as timestamptz)',
-        utc_literal(valid_from()), utc_literal(valid_until()), first_day(), last_day()
+        utc_literal(valid_from()), utc_literal(valid_until()), first_day(), last_day(), timezone()
     ) }}
 {%- endmacro %}
 
@@ -143,4 +146,10 @@
 {% macro lock_rollup() -%}
     {{ notice_lost_client() }};
     select pg_advisory_xact_lock(hashtextextended('{{ this }}', 0))
+{%- endmacro %}
+
+{#- The models of this project that are written so. -#}
+{% macro window_models() -%}
+    {{ return(graph.nodes.values() | selectattr('package_name', 'equalto', 'analytics_rollups')
+        | selectattr('config.incremental_strategy', 'equalto', 'window') | list if execute else []) }}
 {%- endmacro %}

@@ -12,6 +12,7 @@ import signal
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -94,7 +95,10 @@ def scratch() -> Iterator[Path]:
 @pytest.fixture(scope="session", autouse=True)
 def _settings(scratch) -> Iterator[None]:
     """Keep the caller's settings out of the commands, and their files out of the project."""
-    ours = ("DATABASE_URL", "SOURCE_SCHEMA", "ANALYTICS_SCHEMA")
+    ours = (
+        "DATABASE_URL", "SOURCE_SCHEMA", "ANALYTICS_SCHEMA", "ROLLUP_TIMEZONE", "ROLLUP_SEEDS",
+        "KEY_EVENT",
+    )  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
             if name in ours or name.startswith(("PG", "DBT_")):
@@ -245,6 +249,7 @@ def run(cli) -> Callable[..., Outcome]:
     """Run jobs as of NOW, or another time, with the summary in JSON."""
 
     def invoke(*arguments: object, as_of: object = tables.NOW) -> Outcome:
-        return cli("--json", "--as-of", f"{as_of}", *arguments)
+        zone = "+00:00" if isinstance(as_of, datetime) else ""
+        return cli("--json", "--as-of", f"{as_of}{zone}", *arguments)
 
     return invoke

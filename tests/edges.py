@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 from random import Random
 
+import oracle
 from tables import App, event
 
 NOON = datetime(2026, 11, 20, 12)
@@ -25,9 +26,10 @@ ODD = datetime(2026, 11, 23, 15, 30, 0, 123_456)
 def awkward(source: App, now: datetime) -> None:
     """Users whose events lie on the edges of days, horizons and validity, as seen at `now`."""
     rng, values = Random(7), Random(8)
-    midnight = datetime(now.year, now.month, now.day)
+    today = oracle.today(now)
+    midnight = oracle.midnight_before(today)
     soon, expired = now + timedelta(minutes=5), now - 180 * DAY
-    starts = [midnight - n * DAY + edge for n in (0, 1, 7, 8, 13, 14, 90, 179)
+    starts = [oracle.midnight_before(today - n * DAY) + edge for n in (0, 1, 7, 8, 13, 14, 90, 179)
               for edge in (-MS, 0 * MS, 9 * HOUR)]  # fmt: skip
     starts += [soon, soon + MS, now, now + MS, expired, expired + MS, expired + DAY]
     events = []
@@ -67,8 +69,8 @@ def awkward(source: App, now: datetime) -> None:
         source.assign(f"early {edge}", "late", "A:1", start)
     for row in events:
         row["platform"], row["app_version"] = values.choice(PLATFORMS), values.choice(VERSIONS)
-    empty_day = midnight.date() - 5 * DAY
-    source.events(*(row for row in events if row["occurred_at"].date() != empty_day))
+    empty_day = today - 5 * DAY
+    source.events(*(row for row in events if oracle.day_of(row["occurred_at"]) != empty_day))
     source.experiment("run", ("A", "B", "nobody"))
     source.experiment("late", ("A:1",), status="PAUSED", start_at=start, end_at=midnight)
     source.experiment("over", status="ENDED", end_at=midnight - 13 * DAY)

@@ -1,18 +1,22 @@
 """What the rollup tables must hold, worked out from source rows in plain Python.
 
 A second opinion on the SQL: tests feed both the same rows and compare. Made to be read, not to be
-fast. Datetimes are naive and mean UTC. A SQL null is None; an infinite timestamp is
-`datetime.max` or `datetime.min`. An event is a dict keyed by column name, as is every other row.
+fast. Datetimes are naive and mean UTC; days are of ROLLUP_TIMEZONE. A SQL null is None; an infinite
+timestamp is `datetime.max` or `datetime.min`. An event is a dict keyed by column name, as is every
+other row.
 """
 
 import hashlib
 import math
+import os
 import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from functools import cache
 from typing import Any
+from zoneinfo import ZoneInfo
 
 Row = dict[str, Any]
 History = list[Row]  # one user's valid events, oldest first
@@ -35,11 +39,11 @@ class Source:
 
 
 def window(now: datetime, window_days: int) -> tuple[datetime, datetime]:
-    """The run's half-open range [start, end): two midnights, `window_days` days apart."""
+    """The run's half-open range [start, end): of `window_days` days, the last that of `now`."""
     if not 1 <= window_days <= 180:
         raise ValueError(f"window_days must be 1..180, got {window_days}")
-    end = midnight_after(now.date())
-    return end - window_days * DAY, end
+    last = today(now)
+    return midnight_before(last - (window_days - 1) * DAY), midnight_after(last)
 
 
 def daily(source: Source, now: datetime, window_days: int) -> dict[Key, Metric]:
@@ -47,7 +51,7 @@ def daily(source: Source, now: datetime, window_days: int) -> dict[Key, Metric]:
     rows: dict[Key, Metric] = {}
     users = list(histories(source, now).values())
     for day, events in events_by_day(source, now, window_dates(now, window_days)).items():
-        new = [user for user in users if first_seen(user).date() == day]
+        new = [user for user in users if day_of(first_seen(user)) == day]
         converted = sum(sessions_within(DAY, user) > 0 for user in new)
         lags = [lag for lag in map(lag_seconds, events) if lag is not None]
         volumes = Counter(e["event_name"] for e in events if e["event_name"] is not None)
@@ -55,7 +59,7 @@ def daily(source: Source, now: datetime, window_days: int) -> dict[Key, Metric]:
         metrics = {
             "dau": (distinct_users(events), None, NONE),
             "new_users": (len(new), None, NONE),
-            "sessions_submitted": (volumes["session_submitted"], None, NONE),
+            "sessions_submitted": (sum(map(is_key_event, events)), None, NONE),
             "logging_rate_24h": (share(converted, len(new)), rate, DAY),
             "ingestion_lag_p50": (percentile(lags, 0.5), {"unit": "seconds"}, NONE),
             "ingestion_lag_p95": (percentile(lags, 0.95), {"unit": "seconds"}, NONE),
@@ -85,7 +89,7 @@ def experiment(source: Source, now: datetime, window_days: int) -> dict[Key, Met
         names = {a["anonymous_user_id"] for a in mine}
         members = [user for name, user in users.items() if name in names]
         for day in window_dates(now, window_days):
-            cohort = [user for user in members if first_seen(user).date() == day]
+            cohort = [user for user in members if day_of(first_seen(user)) == day]
             converted = sum(sessions_within(DAY, user) > 0 for user in cohort)
             size = {"day": day.isoformat(), "cohort_size": len(cohort)}
             rate = size | {"converted_users": converted}
@@ -164,11 +168,11 @@ def merge(
     begins = min((e["occurred_at"] for e in valid_events(source, now)), default=None)
     known = max(filter(None, (begins, log.kept_since)), default=None)
     days = window_dates(now, window_days)
-    had_events = any(known is None or days_of(table, key)[0] < known.date()
+    had_events = any(known is None or days_of(table, key)[0] < day_of(known)
                      for key, row in before.items() if shows_events(table, row, known))  # fmt: skip
     looks_back_to = days[0] - LOOKS_BACK.get(table, NONE)
-    purged = had_events and (known is None or known.date() >= looks_back_to)
-    first_day = date.max if begins is None else (known if purged else begins).date()
+    purged = had_events and (known is None or day_of(known) >= looks_back_to)
+    first_day = date.max if begins is None else day_of(known if purged else begins)
     older = log.newest is not None and log.newest > now
     moving = {set_of(table, key) for key, row in fresh.items() if not row[-1]}
 
@@ -245,7 +249,7 @@ def first_seen(user: History) -> datetime:
 
 def sessions_within(reach: timedelta, user: History) -> int:
     """Sessions submitted from the first moment on, that one and the last one included."""
-    moments = [event["occurred_at"] for event in user if event["event_name"] == "session_submitted"]
+    moments = [event["occurred_at"] for event in user if is_key_event(event)]
     return sum(first_seen(user) <= moment <= first_seen(user) + reach for moment in moments)
 
 
@@ -258,18 +262,56 @@ def events_by_day(source: Source, now: datetime, days: list[date]) -> dict[date,
     """Valid events of each of the days, an empty list where there are none."""
     found: dict[date, list[Row]] = {day: [] for day in days}
     for event in valid_events(source, now):
-        if event["occurred_at"].date() in found:
-            found[event["occurred_at"].date()].append(event)
+        if day_of(event["occurred_at"]) in found:
+            found[day_of(event["occurred_at"])].append(event)
     return found
 
 
 def window_dates(now: datetime, window_days: int) -> list[date]:
-    start, _ = window(now, window_days)
-    return [start.date() + n * DAY for n in range(window_days)]
+    return [today(now) - n * DAY for n in range(window_days - 1, -1, -1)]
+
+
+def zone() -> str:
+    return os.environ.get("ROLLUP_TIMEZONE", "UTC")
+
+
+def key_events() -> list[str]:
+    return [name.strip() for name in os.environ.get("KEY_EVENT", "session_submitted").split(",")]
+
+
+def is_key_event(event: Row) -> bool:
+    return event["event_name"] in key_events()
+
+
+def day_of(moment: datetime) -> date:
+    """The local date."""
+    return moment.replace(tzinfo=UTC).astimezone(ZoneInfo(zone())).date()
+
+
+def today(now: datetime) -> date:
+    """The day of `now`, which is not over as long as it returns when clocks are set back."""
+    return min(day for day in (day_of(now) - DAY, day_of(now)) if midnight_after(day) > now)
+
+
+def midnight_before(day: date) -> datetime:
+    return midnights(day, zone())[0]
 
 
 def midnight_after(day: date) -> datetime:
-    return datetime.combine(day, time()) + DAY
+    return midnights(day, zone())[1]
+
+
+@cache
+def midnights(day: date, zone: str) -> tuple[datetime, datetime]:
+    """The first minute that is not before the day, and the one after the last not after it."""
+    noon = datetime.combine(day, time(12))
+    if zone == "UTC":
+        return noon - DAY / 2, noon + DAY / 2
+    minutes = [noon + timedelta(minutes=n) for n in range(-2880, 2880)]
+    days = [at.replace(tzinfo=UTC).astimezone(ZoneInfo(zone)).date() for at in minutes]
+    begins = next(at for at, its in zip(minutes, days, strict=True) if its >= day)
+    last = max(at for at, its in zip(minutes, days, strict=True) if its <= day)
+    return begins, last + timedelta(minutes=1)
 
 
 def is_final(day: date, wait: timedelta, now: datetime) -> bool:

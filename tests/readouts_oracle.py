@@ -17,17 +17,19 @@ from oracle import (
     Key,
     Row,
     Source,
+    day_of,
     histories,
     id_key,
     is_in_scope,
+    key_events,
     mapped_pairs,
     midnight_after,
+    today,
     window,
     window_dates,
 )
 from scipy.special import chdtrc, ndtr, stdtr, stdtrit
 
-KEY_EVENT = "session_submitted"
 PRE_PERIOD = 14 * DAY
 Exposure = tuple[str, str, datetime]  # user, variant, exposed_at
 
@@ -84,7 +86,7 @@ def statistics(
         variants = variants_of(source, experiment)
         cohorts: dict[tuple[date, str], list[Exposure]] = defaultdict(list)
         for exposure in exposures(source, experiment, now):
-            cohorts[exposure[2].date(), exposure[1]].append(exposure)
+            cohorts[day_of(exposure[2]), exposure[1]].append(exposure)
         for day in window_dates(now, window_days):
             for variant in variants:
                 for metric in metrics:
@@ -167,7 +169,7 @@ def measured(metric: Metric, events: History) -> int:
 
 
 def hits(event_name: str | None, events: History) -> int:
-    names = (event_name or "").replace("$key_event", KEY_EVENT).split("|")
+    names = (event_name or "").replace("$key_event", "|".join(key_events())).split("|")
     return sum(event_name is None or event["event_name"] in names for event in events)
 
 
@@ -587,7 +589,7 @@ def difference_before(
 
 def coverage(stored: set[date], exposed: set[date], now: datetime) -> Row:
     missing = exposed - stored
-    in_reach = {day for day in missing if day >= now.date() - 179 * DAY}
+    in_reach = {day for day in missing if day >= today(now) - 179 * DAY}
     return {
         "covers_from": min(stored, default=None),
         "complete_from": min(in_reach, default=None),
@@ -598,7 +600,7 @@ def coverage(stored: set[date], exposed: set[date], now: datetime) -> Row:
 def exposed_days(source: Source, now: datetime) -> dict[str, set[date]]:
     return {
         id_key(experiment): {
-            at.date() for *_, at in exposures(source, experiment, now) if at.date() <= now.date()
+            day_of(at) for *_, at in exposures(source, experiment, now) if day_of(at) <= today(now)
         }
         for experiment in {row["experiment_id"] for row in source.experiments} - {None}
     }

@@ -31,6 +31,28 @@ def test_every_row_is_the_oracles(source, run, now, window_days):
     assert ignored > 0 and set(outcome.of_jobs("ignored_count").values()) == {ignored}
 
 
+@pytest.mark.parametrize(
+    ("zone", "now"),
+    [
+        ("Europe/Berlin", datetime(2026, 3, 30, 9)),  # after a day of 23 hours
+        ("Europe/Berlin", datetime(2026, 10, 25, 22, 30)),  # in an hour that UTC days lack
+        ("America/Havana", datetime(2025, 11, 3, 4, 30)),  # set back from 01:00 to midnight
+        ("Africa/Cairo", datetime(2026, 4, 25)),  # without a midnight
+        ("Australia/Lord_Howe", datetime(2026, 4, 6, 12)),  # by half an hour
+        ("Pacific/Apia", datetime(2012, 1, 2)),  # without a 30 December
+        ("America/St_Johns", datetime(2010, 11, 7, 2, 30, 30)),  # in a day that returns
+        ("Asia/Pyongyang", datetime(2018, 5, 6)),  # a new offset
+    ],
+)
+def test_every_row_is_the_oracles_in_any_zone(source, run, monkeypatch, zone, now):
+    monkeypatch.setenv("ROLLUP_TIMEZONE", zone)
+    monkeypatch.setenv("KEY_EVENT", "workout_started, o'clock,exercise_logged")
+    awkward(source, now)
+    outcome = run("--window-days", 14, as_of=now)
+    assert outcome.exit_code == 0, outcome.stdout
+    assert differences(stored(source.conn), expected(source.rows(), now, 14)) == []
+
+
 def test_from_and_to_recompute_these_days_as_of_now(source, cli):
     awkward(source, datetime.now(UTC).replace(tzinfo=None))
     today = datetime.now(UTC).date()

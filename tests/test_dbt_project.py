@@ -71,6 +71,7 @@ def test_invalid_metrics_are_refused_with_their_line(tmp_path):
     macro = (ROOT / "macros/check_experiment_metrics.sql").read_text()
     environment = Environment(extensions=["jinja2.ext.do"])
     environment.globals |= {"execute": True, "modules": SimpleNamespace(re=re)}
+    environment.globals["model"] = SimpleNamespace(original_file_path="experiment_metrics.csv")
     environment.globals["exceptions"] = SimpleNamespace(raise_compiler_error=refuse)
     check(f"{COLUMNS}\n{FINE}\nn,ratio,a|b,$key_event,0.5,24,,decrease,guardrail\n")
     for line, column in WRONG_METRICS.items():

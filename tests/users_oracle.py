@@ -19,11 +19,13 @@ from oracle import (
     Metric,
     Row,
     Source,
+    day_of,
     distinct_users,
     events_by_day,
     first_seen,
     histories,
     is_final,
+    is_key_event,
     mapped_pairs,
     midnight_after,
     pair_key,
@@ -32,6 +34,7 @@ from oracle import (
     sessions_within,
     share,
     shortened,
+    today,
 )
 
 KEPT_VALUES = 20
@@ -76,13 +79,13 @@ def daily_dimensions(
         seen = [event for events in by_day.values() for event in events]
         key_of = keys(dimension, ((value_of(e, dimension), e["anonymous_user_id"]) for e in seen))
         for day, events in by_day.items():
-            new = [user for user in users if first_seen(user).date() == day]
+            new = [user for user in users if day_of(first_seen(user)) == day]
             for key in {key_of(value_of(event, dimension)) for event in events}:
                 its = [event for event in events if key_of(value_of(event, dimension)) == key]
                 its_new = [user for user in new if key_of(first_value(user, dimension)) == key]
                 converted = sum(sessions_within(DAY, user) > 0 for user in its_new)
                 rate = {"cohort_size": len(its_new), "converted_users": converted}
-                sessions = sum(event["event_name"] == "session_submitted" for event in its)
+                sessions = sum(is_key_event(event) for event in its)
                 for name, value, extra, wait in (
                     ("dau", distinct_users(its), None, NONE),
                     ("new_users", len(its_new), None, NONE),
@@ -140,7 +143,7 @@ def entered(users: dict[str, History], day: date, funnel: Funnel) -> list[Entry]
     (_, first_names), *steps = funnel.steps
     for user, events in users.items():
         entering = [event for event in events if event["event_name"] in first_names
-                    and event["occurred_at"].date() == day]  # fmt: skip
+                    and day_of(event["occurred_at"]) == day]  # fmt: skip
         if entering:
             moments = [entering[0]["occurred_at"]]
             until = moments[0] + funnel.window
@@ -159,10 +162,10 @@ def retention(
 ) -> dict[Key, Cell]:
     """(period, cohort_start, period_number, dimension_key) -> its users."""
     users = histories(source, now)
-    active_days = {user: {e["occurred_at"].date() for e in its} for user, its in users.items()}
+    active_days = {user: {day_of(e["occurred_at"]) for e in its} for user, its in users.items()}
     cohorts: dict[tuple[str, date], list[str]] = defaultdict(list)
     for user, events in users.items():
-        born = first_seen(events).date()
+        born = day_of(first_seen(events))
         cohorts["day", born].append(user)
         cohorts["week", born - born.weekday() * DAY].append(user)
     cells = [
@@ -173,7 +176,7 @@ def retention(
     cells = [
         (period, start, number, begins)
         for period, start, number, begins in cells
-        if begins <= min(days[-1], now.date()) and begins + COHORTS[period][0] > days[0]
+        if begins <= min(days[-1], today(now)) and begins + COHORTS[period][0] > days[0]
     ]
     members = {user for period, start, *_ in cells for user in cohorts[period, start]}
     keys_of: dict[str, list[str]] = {user: ["overall"] for user in members}
@@ -204,13 +207,13 @@ def active(
     events = [e for its in events_by_day(source, now, earlier + days).values() for e in its
               if e["anonymous_user_id"] is not None]  # fmt: skip
     for event in events:
-        users[event["occurred_at"].date(), "overall"].add(event["anonymous_user_id"])
+        users[day_of(event["occurred_at"]), "overall"].add(event["anonymous_user_id"])
     for dimension in dimensions:
         values = [value_of(event, dimension) for event in events]
         ids = [event["anonymous_user_id"] for event in events]
         key_of = keys(dimension, zip(values, ids, strict=True))
         for event, value in zip(events, values, strict=True):
-            users[event["occurred_at"].date(), key_of(value)].add(event["anonymous_user_id"])
+            users[day_of(event["occurred_at"]), key_of(value)].add(event["anonymous_user_id"])
     rows: dict[Key, tuple[int, bool]] = {}
     for day in days:
         for period, length in ACTIVE.items():

@@ -8,13 +8,13 @@ user_days as (
 
     select
         anonymous_user_id,
-        cast(occurred_at as date) as day,
+        {{ day_of('occurred_at') }} as day,
         min(occurred_at) as first_at,
-        min(occurred_at) filter (where event_name = 'session_submitted') as first_submission_at,
-        count(*) filter (where event_name = 'session_submitted') as submission_count
+        min(occurred_at) filter (where {{ is_key_event('event_name') }}) as first_submission_at,
+        count(*) filter (where {{ is_key_event('event_name') }}) as submission_count
         {{- each_dimension() }}
     from events
-    group by anonymous_user_id, cast(occurred_at as date) {{- each_dimension() }}
+    group by anonymous_user_id, {{ day_of('occurred_at') }} {{- each_dimension() }}
 
 ),
 

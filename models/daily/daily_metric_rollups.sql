@@ -47,9 +47,10 @@ submissions as (
 
     select
         day,
-        event_count
+        sum(event_count) as event_count
     from event_counts
-    where event_name = 'session_submitted'
+    where {{ is_key_event('event_name') }}
+    group by 1
 
 ),
 
@@ -134,11 +135,25 @@ by_name as (
 
 ),
 
+{%- set own_metrics = own_daily_metrics() %}
+
 rollups as (
 
     select * from overall
     union all
     select * from by_name
+    {%- if own_metrics | trim %}
+    union all
+    select
+        day,
+        metric_name,
+        'overall' as dimension_key,
+        cast(value as double precision) as value,
+        dimensions,
+        horizon_days
+    from ({{ own_metrics }}) as own_metrics
+    where {{ is_in_days('day') }}
+    {%- endif %}
 
 ),
 

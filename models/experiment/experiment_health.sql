@@ -245,10 +245,10 @@ exposed_days as (
     from (
         select distinct
             experiment_id,
-            cast(exposed_at as date) as day
+            {{ day_of('exposed_at') }} as day
         from {{ ref('int_exposures') }}
     ) as days
-    where days.day <= '{{ as_of().date() }}'
+    where days.day <= '{{ today(as_of()) }}'
 
 ),
 
@@ -257,7 +257,7 @@ missing_days as (
     select
         exposed_days.experiment_id,
         min(exposed_days.day) filter (
-            where exposed_days.day >= cast('{{ as_of().date() }}' as date) - 179
+            where exposed_days.day >= cast('{{ today(as_of()) }}' as date) - 179
         ) as complete_from
     from exposed_days
     where

@@ -24,7 +24,7 @@ assignments as not materialized (
         assignments.experiment_id,
         assignments.variant_id,
         assignments.assigned_at
-    from {{ ref('stg_assignments') }} as assignments
+    from (select * from {{ ref('stg_assignments') }}) as assignments
     inner join variants
         on
             variants.experiment_id = assignments.experiment_id
@@ -38,7 +38,7 @@ assigned as (
     select
         experiment_id,
         variant_id,
-        cast(greatest(assigned_at, {{ utc_literal(window_start()) }}) as date) as day,
+        {{ day_of('greatest(assigned_at, ' ~ utc_literal(window_start()) ~ ')') }} as day,
         count(*) as user_count
     from assignments
     where assigned_at < {{ utc_literal(window_end()) }}

@@ -27,6 +27,12 @@ metrics as (
 
 ),
 
+metric_events as (
+
+    select * from {{ ref('int_metric_events') }}
+
+),
+
 wanted as materialized (
 
     select
@@ -37,7 +43,7 @@ wanted as materialized (
         metrics.closes,
         metrics.measure = 'any' and metric_events.event_name is null as is_open_below
     from metrics
-    inner join {{ ref('int_metric_events') }} as metric_events
+    inner join metric_events
         on metric_events.metric_name = metrics.metric_name
 
 ),
@@ -61,7 +67,7 @@ exposures as (
 
     select
         exposures.*,
-        cast(exposures.exposed_at as date) as day,
+        {{ day_of('exposures.exposed_at') }} as day,
         variants.arm_id,
         row_number() over () as exposure_id
     from window_exposures as exposures
@@ -237,7 +243,7 @@ cells as (
         variants.variant_id,
         metrics.metric_name,
         metrics.measure,
-        cast(days.day + 1 as timestamp) at time zone 'UTC' + metrics.closes as matures_at,
+        {{ end_of_day('days.day') }} + metrics.closes as matures_at,
         coalesce(crossover_counts.users, 0) as crossover_users,
         coalesce(exposure_counts.users, 0) - coalesce(crossover_counts.users, 0) as users,
         sums.value,

@@ -28,14 +28,14 @@ step_1_events as (
         steps.funnel_id,
         steps.conversion_window,
         events.anonymous_user_id,
-        cast(events.occurred_at as date) as day,
+        {{ day_of('events.occurred_at') }} as day,
         nullif(events.experiment_map, 'null') as experiment_map,
         min(events.occurred_at) as occurred_at
         {{- each_dimension() }}
     from {{ events(until=window_end(), with_dimensions=true) }} as events
     inner join steps on steps.event_name = events.event_name and steps.step = 1
     where
-        {{ is_in_days('cast(events.occurred_at as date)') }}
+        {{ is_in_days(day_of('events.occurred_at')) }}
         and events.anonymous_user_id is not null
     group by 1, 2, 3, 4, 5 {{- each_dimension() }}
 
@@ -333,7 +333,7 @@ conversions as (
         coalesce(counted.dimension_key, 'overall') as dimension_key,
         coalesce(counted.users_count, 0) as users_count,
         counted.median_seconds,
-        cast(days.day + 1 as timestamp) at time zone 'UTC'
+        {{ end_of_day('days.day') }}
         + funnel_steps.conversion_window as matures_at
     from days
     cross join funnel_steps

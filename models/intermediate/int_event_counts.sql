@@ -8,7 +8,7 @@ with events as (
 event_counts as (
 
     select
-        cast(occurred_at as date) as day,
+        {{ day_of('occurred_at') }} as day,
         event_name,
         count(*) as event_count,
         array_agg(

@@ -22,7 +22,7 @@ first_weeks as (
         ) as is_active_d1,
         count(*) filter (
             where
-            events.event_name = 'session_submitted'
+            {{ is_key_event('events.event_name') }}
             and events.occurred_at <= new_users.first_seen + interval '168 hours'
         ) as sessions_submitted_d7
     from new_users

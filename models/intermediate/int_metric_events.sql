@@ -26,15 +26,14 @@ metric_events as (
     select distinct
         lists.metric_name,
         lists.is_denominator,
-        case
-            when names.event_name = '$key_event' then '{{ key_event() }}'
-            else {{ text_id('names.event_name') }}
-        end as event_name
+        coalesce(key_events.event_name, {{ text_id('names.event_name') }}) as event_name
     from lists
     left join lateral (
         select *
         from unnest(string_to_array(nullif(lists.event_names, ''), '|'))
     ) as names (event_name) on true
+    left join unnest(array[{{ key_event_literals() }}]) as key_events (event_name)
+        on names.event_name = '$key_event'
 
 )
 

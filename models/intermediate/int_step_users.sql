@@ -13,7 +13,7 @@ events as (
 step_users as (
 
     select
-        cast(events.occurred_at as date) as day,
+        {{ day_of('events.occurred_at') }} as day,
         steps.step_id,
         events.anonymous_user_id,
         events.experiment_map,

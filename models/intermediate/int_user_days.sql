@@ -8,9 +8,9 @@ user_days as (
 
     select
         anonymous_user_id,
-        cast(occurred_at as date) as day,
+        {{ day_of('occurred_at') }} as day,
         min(occurred_at) as first_at,
-        min(occurred_at) filter (where event_name = 'session_submitted') as first_submission_at
+        min(occurred_at) filter (where {{ is_key_event('event_name') }}) as first_submission_at
     from events
     where anonymous_user_id is not null
     group by 1, 2

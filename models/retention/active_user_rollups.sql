@@ -8,7 +8,7 @@ user_days as (
 
     select
         anonymous_user_id,
-        cast(occurred_at as date) as day
+        {{ day_of('occurred_at') }} as day
         {{- each_dimension() }}
     from {{ events(since=before_active(), until=window_end(), with_dimensions=true) }} as events
     where

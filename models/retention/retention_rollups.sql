@@ -16,8 +16,8 @@ user_days as (
 
     select
         anonymous_user_id,
-        cast(occurred_at as date) as day
-    from {{ events(midnight(week_of(first_day())), weeks_until()) }} as events
+        {{ day_of('occurred_at') }} as day
+    from {{ events(start_of(week_of(first_day())), weeks_until()) }} as events
     where anonymous_user_id is not null
     group by 1, 2
 
@@ -38,14 +38,14 @@ users as (
 
     select
         first_events.anonymous_user_id,
-        first_events.first_seen
+        {{ day_of('first_events.first_seen') }} as first_day
         {{- each_dimension('min(user_values.{})') }}
     from first_events
     inner join user_values
         on
             user_values.anonymous_user_id = first_events.anonymous_user_id
             and user_values.first_at = first_events.first_seen
-    where first_events.first_seen >= {{ utc_literal(midnight(first_cohort())) }}
+    where first_events.first_seen >= {{ utc_literal(start_of(first_cohort())) }}
     group by 1, 2
 
 ),
@@ -54,11 +54,11 @@ user_keys as (
 
     select
         anonymous_user_id,
-        first_seen,
+        first_day,
         'overall' as dimension_key
     from users
     union all
-    select * from {{ with_dimension_keys('users', ['anonymous_user_id', 'first_seen']) }} as keyed
+    select * from {{ with_dimension_keys('users', ['anonymous_user_id', 'first_day']) }} as keyed
 
 ),
 
@@ -75,7 +75,7 @@ cohorts as (
         periods.period,
         periods.days,
         periods.last_number,
-        cast(date_trunc(periods.period, user_keys.first_seen) as date) as cohort_start,
+        cast(date_trunc(periods.period, user_keys.first_day) as date) as cohort_start,
         user_keys.dimension_key,
         count(*) as users_count
     from user_keys
@@ -99,7 +99,7 @@ returned as (
 
     select
         user_periods.period,
-        cast(date_trunc(user_periods.period, user_keys.first_seen) as date) as cohort_start,
+        cast(date_trunc(user_periods.period, user_keys.first_day) as date) as cohort_start,
         user_periods.period_start,
         user_keys.dimension_key,
         count(*) as users_count

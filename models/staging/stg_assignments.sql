@@ -1,6 +1,10 @@
 with source as (
 
-    select * from {{ source('app', 'assignments') }}
+    select *
+    from {{ experiment_source('assignments', {
+        'anonymous_user_id': 'text', 'experiment_id': 'text', 'variant_id': 'text',
+        'assigned_at': 'timestamptz'
+    }) }}
 
 ),
 

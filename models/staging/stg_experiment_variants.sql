@@ -1,6 +1,10 @@
 with source as (
 
-    select * from {{ source('app', 'experiment_variants') }}
+    select *
+    from {{ experiment_source('experiment_variants', {
+        'experiment_id': 'text', 'variant_id': 'text', 'variant_name': 'text',
+        'weight': 'double precision', 'is_control': 'boolean'
+    }) }}
 
 ),
 

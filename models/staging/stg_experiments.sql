@@ -2,7 +2,11 @@
 -- depends_on: {{ ref('experiment_metrics') }}
 with source as (
 
-    select * from {{ source('app', 'experiments') }}
+    select *
+    from {{ experiment_source('experiments', {
+        'experiment_id': 'text', 'status': 'text', 'start_at': 'timestamptz',
+        'end_at': 'timestamptz', 'targeting': 'jsonb'
+    }) }}
 
 ),
 

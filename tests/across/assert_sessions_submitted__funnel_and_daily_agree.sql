@@ -1,4 +1,4 @@
--- A step that counts submitted sessions and nothing else counts as many as the day's metric.
+-- A step of the key events and nothing else counts as many as the day's metric.
 -- Only a warning: the two jobs read the source at slightly different instants, between which
 -- events may arrive.
 {{ config(severity='warn') }}
@@ -10,7 +10,9 @@ with steps as (
         step_name
     from {{ ref('funnel_steps') }}
     group by 1, 2
-    having min(event_name) = 'session_submitted' and max(event_name) = 'session_submitted'
+    having
+        bool_and({{ is_key_event('event_name') }})
+        and count(distinct event_name) = {{ key_events() | length }}
 
 ),
 

@@ -12,8 +12,10 @@ days as (
         max(value) filter (where metric_name = 'dau') as dau,
         max(value) filter (where metric_name = 'new_users') as new_users,
         max(value) filter (where metric_name = 'sessions_submitted') as sessions_submitted,
-        coalesce(max(value) filter (
-            where metric_name = 'event_volume_by_name' and dimension_key = 'session_submitted'
+        coalesce(sum(value) filter (
+            where
+            metric_name = 'event_volume_by_name'
+            and {{ is_key_event("dimensions ->> 'event_name'") }}
         ), 0) as session_volume,
         max(value) filter (where metric_name = 'logging_rate_24h') as logging_rate,
         max(cast(dimensions ->> 'cohort_size' as integer)) as cohort_size,
