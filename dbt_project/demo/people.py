@@ -54,7 +54,7 @@ class App:
     experiments: dict[str, Experiment]
     winner: str  # its variant B makes this share of those who would leave go on
     lift: float
-    switched: str  # now and then, a session is sent with its other variant
+    switched: str = ""  # now and then, a session is sent with its other variant
     joins: tuple[str, float] | None = None  # an event of some users' first session
 
 

@@ -35,6 +35,5 @@ APP = App(
     },
     winner="exp_one_page_checkout",
     lift=0.2,
-    switched="exp_product_video",
     joins=("signup", 0.3),
 )
