@@ -26,6 +26,7 @@ from dbt_project import (
     __version__,
     alerts,
     check,
+    mapping,
     options,
     preflight,
     report,
@@ -129,13 +130,25 @@ def runs(limit, as_json):
               help="Role that is to read the rollups; repeat for several.")  # fmt: skip
 @click.option("--indexes", is_flag=True, help="Index event_logs to make runs faster.")
 @click.option("--dry-run", is_flag=True, help="Print the SQL, and change nothing.")
-def init(writer, readers, indexes, dry_run):
+@click.option("--map", "mapped", is_flag=True,
+              help="Print views of the app's own tables as SQL, and change nothing.")  # fmt: skip
+@click.pass_context
+def init(ctx, writer, readers, indexes, dry_run, mapped):
     """Create the analytics schema and the run log, and give existing roles their rights.
 
     Creates no role. Running it again changes nothing.
+
+    With --map, print what makes views that a run can read of tables with other names or columns,
+    as guessed from the catalogue.
     """
     from dbt_project.init import STOPPED, Wanted, init, script
 
+    if mapped:
+        names = ("writer", "readers", "indexes", "dry_run")
+        options.refuse_unused(ctx, *names, why="has no effect on --map, which only prints.")
+        with failures(stopped="Stopped."), _connection() as conn:
+            echo(mapping.template(conn, source_schema(), analytics_schema()))
+        return
     with failures(stopped=STOPPED), _connection() as conn:
         wanted = Wanted(source_schema(), analytics_schema(), writer, readers, indexes)
         lines = (
@@ -158,14 +171,18 @@ def dbt(arguments):
 
 
 @cli.command()
-def demo():
+@click.option("--app", type=click.Choice(["fitness", "shop"]), default="fitness",
+              show_default=True, help="Which app to make up.")  # fmt: skip
+def demo(app):
     """Fill an empty database with a made-up app and run every job on it."""
     from dbt_project import demo
 
     with failures(), database(with_dbt=True) as conninfo:
-        text, ok = demo.run(conninfo)
-    token, python = secrets.token_urlsafe(12), os.path.relpath(sys.executable)
-    echo(f"{text}\n\nTo serve these numbers: DASHBOARD_TOKEN={token} {python} cli.py serve")
+        text, ok = demo.run(conninfo, app)
+    python, token = os.path.relpath(sys.executable), secrets.token_urlsafe(12)
+    settings = {**demo.settings(app), "DASHBOARD_TOKEN": token}
+    serve = [*(f"{name}={value}" for name, value in settings.items()), python, "cli.py serve"]
+    echo(f"{text}\n\nTo serve these numbers: {' '.join(serve)}")
     sys.exit(0 if ok else FAILED)
 
 

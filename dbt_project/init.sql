@@ -18,11 +18,18 @@ begin
             end if;
         end loop;
         execute format(
-            'grant usage on schema %1$I to %2$I; grant select on %1$I.event_logs,'
-            ' %1$I.assignments, %1$I.experiments, %1$I.experiment_variants to %2$I;'
-            ' grant usage, create on schema %3$I to %2$I',
+            'grant usage on schema %1$I to %2$I; grant usage, create on schema %3$I to %2$I',
             current_setting('rollup.source'), writer, place
         );
+        -- An app without experiments has the first of these only.
+        for item in
+            select cast(pg_class.oid as regclass) from pg_class
+            where relnamespace = to_regnamespace(quote_ident(current_setting('rollup.source')))
+            and relkind in ('r', 'p', 'v', 'm', 'f')
+            and relname in ('event_logs', 'assignments', 'experiments', 'experiment_variants')
+        loop
+            execute format('grant select on %s to %I', item, writer);
+        end loop;
         -- Only a table's owner may add columns, indexes and rights, as dbt does.
         for item in
             select relname from pg_class

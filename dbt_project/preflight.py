@@ -9,11 +9,11 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from dbt_project import ROOT, macros, run_log
+from dbt_project import ROOT, columns, macros, mapping, run_log
 from dbt_project.database import only_row
 from dbt_project.messages import DatabaseError, one_line
-from dbt_project.source import TABLES, existing_source_tables
-from dbt_project.window import ROLLUPS
+from dbt_project.source import TABLES
+from dbt_project.window import JOBS, ROLLUPS
 
 OURS = [
     "rollup_alerts", "rollup_runs", "active_user_rollups", "daily_dimension_rollups",
@@ -50,54 +50,58 @@ UNIQUE = """
 """
 
 
-def check(conn: psycopg.Connection, source: str, analytics: str) -> None:
-    """Raise DatabaseError unless the source can be read and the analytics schema written.
+def check(
+    conn: psycopg.Connection, source: str, analytics: str, jobs: tuple[str, ...] = JOBS
+) -> None:
+    """Raise DatabaseError unless the jobs can read the source and write the analytics schema.
 
     Refuses to write tables that another system made, or that would run code of another role.
     """
     with conn.transaction():  # one for all, which saves round trips
-        _check_rights(conn, source, analytics)
+        _check_rights(conn, source, analytics, jobs)
         check_schema(conn, analytics)
         check_code(conn, analytics)
 
 
-def _check_rights(conn: psycopg.Connection, source: str, analytics: str) -> None:
+def _check_rights(
+    conn: psycopg.Connection, source: str, analytics: str, jobs: tuple[str, ...]
+) -> None:
     dbname, role = conn.info.dbname, conn.info.user
     if only_row(conn, "select current_database()")[0] != dbname:
         raise DatabaseError(
             f"The pooler calls the database {dbname}, the server calls it otherwise, and dbt needs"
             " one name. Give the pooler's entry the database's own name."
         )
-    if missing := sorted(set(TABLES) - set(existing_source_tables(conn, source))):
+    found = {one.name: one for one in columns.relations(conn, source, TABLES)}
+    if "event_logs" not in found:
         raise DatabaseError(
-            f"The source tables {', '.join(missing)} are not in schema {source} of database"
-            f" {dbname}. Point DATABASE_URL or SOURCE_SCHEMA at the app's tables, or try"
-            " `python cli.py demo` on an empty database."
+            f"The source table event_logs is not in schema {source} of database {dbname}. Point"
+            " DATABASE_URL or SOURCE_SCHEMA at the app's tables; where they are others,"
+            " `python cli.py init --map` prints views of them. On an empty database, try"
+            " `python cli.py demo`."
         )
-    query = """
-        select relname
-        from pg_class
-        where
-            relnamespace = to_regnamespace(quote_ident(%s))
-            and relname = any(%s)
-            and not (
-                has_schema_privilege(relnamespace, 'usage') and has_table_privilege(oid, 'select')
-            )
-        order by 1
-    """
-    unreadable = [table for (table,) in conn.execute(query, [source, list(TABLES)])]
+    tables = ["event_logs"]
+    if "experiment" in jobs and len(found) == len(TABLES):  # without one, the job writes nothing
+        tables = sorted(TABLES)
+    unread = {table: columns.unread(found[table], jobs) for table in tables}
+    unreadable = [
+        one_line(f"column {', '.join(names)} of {table}" if names else table)
+        for table, names in unread.items()
+        if names != []
+    ]
     if unreadable:
         raise DatabaseError(
             f"Role {role} may not read {', '.join(unreadable)} in schema {source}. Grant it usage"
             f" on the schema and select on the tables, as `init --writer {role}` does."
         )
-    names = [
+    regclasses = [
         f"to_regclass({sql.Literal(sql.Identifier(source, table).as_string()).as_string()})"
-        for table in TABLES
+        for table in tables
     ]
     check_source = macros("check_source")
-    for hidden in conn.execute(check_source.hidden_rows(", ".join(names))):
+    for hidden in conn.execute(check_source.hidden_rows(", ".join(regclasses))):
         raise DatabaseError(one_line(check_source.hidden_rows_error(*hidden)))
+    _check_columns(conn, found, tables, jobs)
     may_create = (
         "select coalesce(has_schema_privilege(to_regnamespace(quote_ident(%s)), 'create'),"
         " has_database_privilege(current_database(), 'create'))"
@@ -107,6 +111,50 @@ def _check_rights(conn: psycopg.Connection, source: str, analytics: str) -> None
             f"Role {role} may not create tables in schema {analytics}. Grant it create and usage"
             f" on that schema, as `init --writer {role}` does, or create on the database."
         )
+
+
+def _check_columns(
+    conn: psycopg.Connection,
+    found: dict[str, columns.Relation],
+    tables: list[str],
+    jobs: tuple[str, ...],
+) -> None:
+    """Raise DatabaseError for columns that are missing or of a wrong type, with what mends them."""
+    problems: list[str] = []
+    wrong: dict[str, dict[str, columns.Column]] = {}
+    for table in tables:
+        wanted = columns.needed(table, jobs)
+        mistyped = columns.mistyped(conn, found[table], wanted)
+        missing = [name for name in wanted if name not in found[table].columns]
+        problems += [f"{table} has no column {name}." for name in missing]
+        problems += [
+            f"{table}.{name} is {column.type}, not {columns.CALLED[wanted[name]]}."
+            for name, column in mistyped.items()
+        ]
+        if missing or mistyped:
+            wrong[table] = mistyped
+    if not problems:
+        return
+    schema = mapping.free_schema(conn)
+    views = (
+        mapping.view(one, table, schema, wrong[table])
+        if table in wrong
+        else mapping.copied(one, schema)
+        for table, one in sorted(found.items())
+    )
+    dimension = " Other columns can be the dimensions, in dbt_project.yml."
+    raise DatabaseError(
+        f"The tables in schema {found['event_logs'].schema} are not what {_listed(jobs)} reads.\n  "
+        + "\n  ".join(map(one_line, problems))
+        + "\nNothing was run. Views mend that without a change to the tables: correct the guesses"
+        f" below, run it, and set SOURCE_SCHEMA={schema}."
+        + dimension * any(f" {name}" in one for name in columns.dimensions() for one in problems)
+        + f" docs/your-tables.md says what each column means.\n\n{mapping.script(views, schema)}"
+    )
+
+
+def _listed(jobs: tuple[str, ...]) -> str:
+    return f"the job {jobs[0]}" if len(jobs) == 1 else "a run"
 
 
 def check_code(conn: psycopg.Connection, analytics: str, *, owners: bool = True) -> None:
@@ -145,8 +193,8 @@ def check_schema(conn: psycopg.Connection, analytics: str, *, writes: bool = Tru
     """
     found = [
         one_line(f"{table} ({'; '.join(problems[:2])}{' …' if problems[2:] else ''})")
-        for table, columns in {**_models(), "rollup_runs": _run_log()}.items()
-        if (problems := _problems(conn, analytics, table, columns, writes))
+        for table, ours in {**_models(), "rollup_runs": _run_log()}.items()
+        if (problems := _problems(conn, analytics, table, ours, writes))
     ]
     if found:
         raise DatabaseError(
@@ -182,12 +230,12 @@ def described() -> dict[str, dict[str, Any]]:
 
 
 def _columns(model: dict[str, Any]) -> Columns:
-    columns, key = model["columns"], model["config"]["unique_key"]
+    described, key = model["columns"], model["config"]["unique_key"]
     return Columns(
-        {column["name"]: column["data_type"] for column in columns},
+        {column["name"]: column["data_type"] for column in described},
         # dbt appends a column that the table lacks, but only with nulls.
-        frozenset(column["name"] for column in columns if "constraints" in column),
-        frozenset(column["name"] for column in columns),
+        frozenset(column["name"] for column in described if "constraints" in column),
+        frozenset(column["name"] for column in described),
         (key,) if isinstance(key, str) else tuple(key),
     )
 
@@ -196,19 +244,19 @@ def _problems(
     conn: psycopg.Connection, schema: str, table: str, ours: Columns, writes: bool
 ) -> list[str]:
     values = {"schema": schema, "table": table}
-    columns = conn.execute(COLUMNS, values).fetchall()
-    if not columns:
+    there = conn.execute(COLUMNS, values).fetchall()
+    if not there:
         return []
-    missing = sorted(ours.needed - {name for name, *_ in columns})
+    missing = sorted(ours.needed - {name for name, *_ in there})
     problems = [
         *(
             f"column {name} is {kind}, not {ours.types[name]}"
-            for name, kind, _ in columns
+            for name, kind, _ in there
             if name in ours.types and kind != ours.types[name]
         ),
         *(
             f"column {name} is NOT NULL without a default, and this project does not write it"
-            for name, _, must_be_written in columns
+            for name, _, must_be_written in there
             if writes and must_be_written and name not in ours.filled
         ),
         *(f"there is no column {name}" for name in missing),

@@ -57,7 +57,7 @@ def run_jobs(
     schemas = source_schema(), analytics_schema()
     if allow_purged:
         with signals.interruptible(), closing(connect(conninfo, autocommit=True)) as conn:
-            preflight.check(conn, *schemas)
+            preflight.check(conn, *schemas, jobs)
             run_log.create(conn, schemas[1])
             purged.confirm(conn, schemas, jobs, window, yes)
     last: dict[str, JobRun] = {}
@@ -97,7 +97,7 @@ def _attempt(
         conn = connect(conninfo, autocommit=True)
     with closing(conn):
         with signals.interruptible():
-            preflight.check(conn, source, analytics)
+            preflight.check(conn, source, analytics, jobs)
             run_log.create(conn, analytics)
         with (
             run_log.held(conninfo, conn, analytics, jobs, window) as runs,
@@ -125,7 +125,7 @@ def dbt(arguments: Iterable[str], environment: Mapping[str, str], **options: Any
     places = {"DBT_PROJECT_DIR": str(ROOT), "DBT_PROFILES_DIR": str(profiles)}
     if not {"PGSERVICE", "PGSERVICEFILE"} & {*environment, *os.environ}:
         places |= {"PGSERVICE": SERVICE, "PGSERVICEFILE": str(profiles / "pg_service.conf")}
-    with _environment({**environment, **places}):
+    with in_environment({**environment, **places}):
         outcome = dbtRunner(**options).invoke([*arguments])
     if isinstance(outcome.exception, KeyboardInterrupt):
         raise outcome.exception
@@ -249,7 +249,8 @@ def _put(path: Path, text: str) -> None:
 
 
 @contextmanager
-def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+def in_environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set environment variables, and all back to what they were at the end."""
     before = dict(os.environ)
     os.environ.update(variables)
     try:

@@ -1,13 +1,16 @@
 {#-
-    At the start of a run: fails if row level security hides events, assignments or experiments
-    from the role, because the numbers would be of a part without a sign of it. It follows views
-    to their tables, which are read with the rights of the view's owner or, with
+    At the start of a run: fails if row level security hides events, or what the experiment job
+    reads besides, from the role, because the numbers would be of a part without a sign of it. It
+    follows views to their tables, which are read with the rights of the view's owner or, with
     `security_invoker`, of the caller. A policy that lets the role see everything is fine.
 -#}
 {% macro check_source() -%}
     {%- if is_run(selected_resources) -%}
-        {%- set names = [] -%}
-        {%- for name in ['event_logs'] + experiment_tables() -%}
+        {%- set names, read = [], ['event_logs'] -%}
+        {%- if '.experiment_' in selected_resources | join(' ') -%}
+            {%- do read.extend(experiment_tables()) -%}
+        {%- endif -%}
+        {%- for name in read -%}
             {%- do names.append("to_regclass('" ~ source('app', name).render() ~ "')") -%}
         {%- endfor -%}
         {%- for hidden in run_query(hidden_rows(names | join(', '))).rows -%}

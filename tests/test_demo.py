@@ -1,6 +1,8 @@
 """The made-up app: the same every time, believable, and never mixed into real data."""
 
+import os
 from datetime import UTC, datetime, timedelta, timezone
+from functools import partial
 from itertools import pairwise
 
 import psycopg
@@ -36,29 +38,67 @@ def filled(lasting_database):
         yield conn
 
 
-def test_default_size_shows_every_kind_of_verdict(db, cli):
+VERDICTS = {
+    "fitness": {
+        "exp_first_workout": ("better", "ok", "ok", False, True),
+        "exp_home_feed": ("blocked", "ok", "alarm", False, True),
+        "exp_push_time": ("blocked", "mismatch", "ok", False, True),
+        "exp_rest_timer": ("no_difference_yet", "ok", "ok", False, True),
+        "exp_streak_badge": ("no_difference_yet", "ok", "ok", False, True),
+        "exp_weekly_goal": ("wait", "ok", "ok", True, True),
+    },
+    "shop": {
+        "exp_one_page_checkout": ("better", "ok", "ok", False, True),
+        "exp_product_video": ("no_difference_yet", "ok", "ok", False, True),
+    },
+}
+
+
+@pytest.mark.parametrize("name", VERDICTS)
+def test_default_size_shows_every_kind_of_verdict(db, cli, monkeypatch, name):
     told = []
-    total = demo.fill(db, "public", NOW, progress=lambda *call: told.append(call))
+    app = demo.APPS[name]
+    total = demo.fill(db, "public", NOW, app=app, progress=lambda *call: told.append(call))
     db.commit()
     assert 100_000 <= total <= 200_000
     assert one(db, "select count(distinct anonymous_user_id) from event_logs") > 2_500
     assert len(told) > 20 and told == sorted(told) and told[-1] == (total, total)
+    for variable, value in demo.settings(name).items():
+        monkeypatch.setenv(variable, value)
     window = ("--as-of", NOW.isoformat(), "--window-days", demo.DAYS)
     assert cli("--job", "experiment", *window).exit_code == 0
     query = """
-        select right(experiment_id, -4), verdict, srm, crossover, cohort_days < 7, is_complete
+        select experiment_id, verdict, srm, crossover, cohort_days < 7, is_complete
         from analytics.experiment_readouts
         inner join analytics.experiment_health using (experiment_id)
-        where metric_name = 'logged_24h' and variant_id = 'B' order by 1
+        where metric_name in ('logged_24h', 'ordered_24h') and variant_id = 'B'
     """
-    assert db.execute(query).fetchall() == [
-        ("first_workout", "better", "ok", "ok", False, True),
-        ("home_feed", "blocked", "ok", "alarm", False, True),
-        ("push_time", "blocked", "mismatch", "ok", False, True),
-        ("rest_timer", "no_difference_yet", "ok", "ok", False, True),
-        ("streak_badge", "no_difference_yet", "ok", "ok", False, True),
-        ("weekly_goal", "wait", "ok", "ok", True, True),
-    ]
+    assert {test: verdict for test, *verdict in db.execute(query)} == {
+        test: list(verdict) for test, verdict in VERDICTS[name].items()
+    }
+
+
+def test_the_shop_brings_its_own_settings(database_url, cli, db, monkeypatch):
+    assert demo.settings("fitness") == {}
+    monkeypatch.setattr(demo, "fill", partial(demo.fill, users=60, days=20))
+    outcome = cli("demo", "--app", "shop")
+    assert outcome.exit_code == 0, outcome.stderr
+    serve = "To serve these numbers: KEY_EVENT=order_placed ROLLUP_SEEDS=dbt_project/shop DASHBOARD"
+    assert serve in outcome.stdout and "KEY_EVENT" not in os.environ
+    steps = dict(
+        db.execute("""
+            select step_name, sum(events_count) from analytics.funnel_rollups
+            where funnel_name = 'purchase' and dimension_key = 'overall' group by 1
+        """).fetchall()
+    )
+    orders = "select sum(value) from analytics.daily_metric_rollups where metric_name = %s"
+    (total,) = db.execute(orders, ["sessions_submitted"]).fetchone()
+    assert 0 < total == steps["order_placed"] < steps["checkout_started"] < steps["visit"]
+    assert one(db, "select array_agg(distinct platform) from event_logs") == ["ios", "web"]
+    assert demo.found(db, "public", demo.APPS["shop"]) and not demo.found(db, "public")
+    db.rollback()
+    refused = cli("demo")
+    assert refused.exit_code == 1 and "needs an empty database" in refused.stderr
 
 
 def test_same_seed_and_moment_give_the_same_rows_in_any_zone(db):

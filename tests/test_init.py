@@ -286,8 +286,8 @@ def test_a_dry_run_prints_sql_that_does_what_init_does(app, cli, login):
         (("--reader", "public"), "no role public"),
         (("--reader", READER, "--reader", ""), "no role "),
         (("--writer", READER, "--reader", READER), "is no reader"),
-        (("--writer", WRITER, "--reader", READER), "source tables event_logs are not in schema"),
-        (("--indexes",), "source tables event_logs are not in schema"),
+        (("--writer", WRITER, "--reader", READER), "source table event_logs is not in schema"),
+        (("--indexes",), "source table event_logs is not in schema"),
     ],
 )  # fmt: skip
 def test_bad_options_are_refused_with_nothing_changed(app, cli, login, options, told):
@@ -362,3 +362,69 @@ def test_a_role_that_is_no_superuser_can_set_up_its_own_database(
     assert run("--job", "daily").exit_code == 0
     assert as_role(reader, "select count(*) > 0 from analytics.daily_metric_rollups") == [(True,)]
     app.do(f"alter database {app.conn.info.dbname} owner to current_user")
+
+
+APP = """
+    create schema "My ""App";
+    create table users (id bigint primary key, user_id uuid, name text, created_at timestamptz);
+    create view trap as select 1 / 0 as user_id, cast('x' as text) as event, now() as "time";
+    create table "My ""App"."Click's %s {{ x }}\x1b""log" (
+        "User Id" bigint, "Name" text, "tsMs; drop table users --" text, ts_ms bigint, payload jsonb
+    );
+    insert into "My ""App"."Click's %s {{ x }}\x1b""log"
+    values (7, 'app_opened', '', 1763978400125), (7, 'session_submitted', '', 1763978460000);
+    create table "My ""App".tests (key text, state text, started_at date);
+    create table "My ""App".arms (test_id text, arm text, control int, share money);
+    create table "My ""App".exposures (uid bigint, test_id text, arm text, ts int);
+    insert into "My ""App".tests values ('x', 'RUNNING', '2025-11-01');
+    insert into "My ""App".arms values ('x', 'A', 1, 0.5);
+    insert into "My ""App".exposures values (7, 'x', 'A', 1763978400)
+"""
+
+
+def test_the_map_of_an_apps_own_tables_runs_as_it_is_printed(db, cli, run, monkeypatch):
+    db.execute(APP.encode())
+    db.commit()
+    before = catalogue(db)
+    first = cli("init", "--map")
+    assert (first.exit_code, first.stderr) == (0, "") and "<which" not in first.stdout
+    assert "-- Also looks like a log: public.trap, public.users.\n" in first.stdout
+    assert catalogue(db) == before
+    db.execute(first.stdout.encode())
+    db.commit()
+    monkeypatch.setenv("SOURCE_SCHEMA", "rollup_source")
+    assert run("--job", "daily", "--job", "experiment", as_of="2025-11-25").exit_code == 0
+    found = db.execute("""
+        select day, metric_name, value from analytics.daily_metric_rollups
+        where value = 1 and metric_name in ('dau', 'logging_rate_24h', 'sessions_submitted')
+        union
+        select day, metric_name, value from analytics.experiment_metric_rollups
+        where value > 0 and metric_name = 'users_assigned' and day = '2025-11-24'
+        order by 2
+    """).fetchall()
+    assert {(f"{day}", name) for day, name, _ in found} == {
+        ("2025-11-24", name)
+        for name in ("dau", "logging_rate_24h", "sessions_submitted", "users_assigned")
+    }
+    assert cli("init", "--map").stdout.startswith("-- Schema rollup_source has what a run reads")
+    monkeypatch.delenv("SOURCE_SCHEMA")
+    assert "create schema rollup_source_2;" in cli("init", "--map").stdout
+
+
+@pytest.mark.parametrize(
+    ("change", "told", "message"),
+    [
+        ("drop table x", "FIRST replace what stands in <…> (5)", 'relation "<which table'),
+        ("alter table x drop event", "FIRST replace what stands in <…> (1)", 'column "<which col'),
+        ("alter table x drop uid", "FIRST replace what stands in <…> (1)", 'column "<which col'),
+    ],
+)
+def test_what_the_map_cannot_guess_fails_until_it_is_filled_in(db, cli, change, told, message):
+    db.execute("create table x (uid text, event text, at text, time text)")
+    db.execute(change)
+    db.commit()
+    outcome = cli("init", "--map")
+    assert outcome.exit_code == 0 and told in outcome.stdout
+    with pytest.raises(psycopg.errors.Error, match=message):
+        db.execute(outcome.stdout.encode())
+    assert cli("init", "--map", "--indexes").exit_code == 2
