@@ -290,7 +290,7 @@ def test_a_run_tells_that_it_failed_and_that_it_no_longer_does(rollups, cli, web
     rollups.do("alter table event_logs rename to elsewhere")
     for _ in range(2):
         assert cli(*arguments).exit_code == 1 and len(webhook.got) == 3
-    assert "New:\n- A run could not start: The source tables event_logs" in webhook.last
+    assert "New:\n- A run could not start: The source table event_logs" in webhook.last
     rollups.do("alter table elsewhere rename to event_logs")
     assert cli("check", "--notify").exit_code == 1 and len(webhook.got) == 3
     assert cli(*arguments).exit_code == 0 and len(webhook.got) == 4
