@@ -80,9 +80,9 @@ def _check_rights(
             " `python cli.py init --map` prints views of them. On an empty database, try"
             " `python cli.py demo`."
         )
-    tables = ["event_logs"]
-    if "experiment" in jobs and len(found) == len(TABLES):  # without one, the job writes nothing
-        tables = sorted(TABLES)
+    if len(found) < len(TABLES):  # without one, the job writes nothing
+        jobs = tuple(job for job in jobs if job != "experiment")
+    tables = sorted(TABLES) if "experiment" in jobs else ["event_logs"]
     unread = {table: columns.unread(found[table], jobs) for table in tables}
     unreadable = [
         one_line(f"column {', '.join(names)} of {table}" if names else table)

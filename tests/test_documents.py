@@ -113,3 +113,19 @@ def test_sql_for_operators_runs(source, run):
     for query in queries:
         source.do(query.replace("%", "%%"))
     assert len(queries) == 3
+
+
+def test_the_views_of_another_apps_log_serve(db, run, monkeypatch):
+    for block in documents.read("docs/your-tables.md").under("Views of your own log", "sql"):
+        db.execute(block.encode())
+    ts = tables.NOW.replace(tzinfo=UTC).timestamp() * 1000
+    db.execute("insert into clicks values (1, 7, 'order', %s, 'web')", [int(ts)])
+    db.commit()
+    monkeypatch.setenv("SOURCE_SCHEMA", "rollup_source")
+    monkeypatch.setenv("KEY_EVENT", "order")
+    outcome = run()
+    assert outcome.exit_code == 0, outcome.stdout + outcome.stderr
+    query = "select metric_name, value from analytics.daily_metric_rollups where day = %s"
+    found = dict(db.execute(query, [tables.TODAY]).fetchall())
+    assert found["sessions_submitted"] == found["logging_rate_24h"] == 1
+    assert found["ingestion_lag_p95"] == 0
