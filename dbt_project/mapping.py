@@ -243,7 +243,9 @@ def template(conn: psycopg.Connection, source: str, analytics: str) -> str:
         known, schema = relations(conn), free_schema(conn)
     ready = {one.name: one for one in known if one.schema == source and one.name in READ}
     tables = ["event_logs", *(EXPERIMENT_TABLES if READ.keys() <= ready.keys() else ())]
-    if "event_logs" in ready and all(_serves(ready[table], table) for table in tables):
+    if "event_logs" in ready and all(
+        _serves(ready[table], table, JOBS if tables[1:] else ()) for table in tables
+    ):
         none = f"Schema {source} has what a run reads, so no view is needed: run `python cli.py`."
         return comment([none])
     candidates = [
@@ -284,9 +286,9 @@ def comment(lines: Iterable[str]) -> str:
     return "\n".join(f"-- {line}" for line in lines)
 
 
-def _serves(relation: Relation, table: str) -> bool:
+def _serves(relation: Relation, table: str, jobs: Iterable[str]) -> bool:
     found = guess(relation, table)
-    return all(_is_as_is(found, name) for name in needed(table, JOBS))
+    return all(_is_as_is(found, name) for name in needed(table, jobs))
 
 
 def likeness(relation: Relation, table: str, source: str) -> float:

@@ -194,7 +194,7 @@ COLUMNS = {
     "create table whole (like event_logs) partition by list (platform);"
     "drop table event_logs; create table event_logs partition of whole default": ([], []),
     "drop table assignments; alter table experiments drop status": ([], []),
-    "drop table experiments, assignments, experiment_variants": ([], []),
+    "drop table experiments, assignments; alter table event_logs drop experiment_map": ([], []),
     "alter table event_logs drop experiment_map": (
         [], ["event_logs has no column experiment_map."],
     ),

@@ -30,7 +30,7 @@ APP = App(
             -60, None, BOTH, (("A", "three pages", 0.5), ("B", "one page", 0.5))
         ),
         "exp_product_video": Experiment(
-            -32, None, BOTH, (("A", "pictures", 0.5), ("B", "video", 0.5))
+            -33, None, BOTH, (("A", "pictures", 0.5), ("B", "video", 0.5))
         ),
     },
     winner="exp_one_page_checkout",
