@@ -65,8 +65,13 @@ LONGEST = """
     ) desc limit 1
 """
 INDEXES = """
-    select indexrelid::regclass::text, pg_get_indexdef(indexrelid) from pg_index
-    where indrelid = {oid}::regclass and not indisunique
+    select format('alter table %s drop constraint %I', conrelid::regclass, conname),
+        format('alter table %s add constraint %I %s', conrelid::regclass, conname,
+            pg_get_constraintdef(oid))
+    from pg_constraint where conrelid = {oid}::regclass and contype in ('p', 'u')
+    union all
+    select format('drop index %s', indexrelid::regclass), pg_get_indexdef(indexrelid)
+    from pg_index where indrelid = {oid}::regclass and not indisunique
 """
 BESIDE_DEMO = (
     "event_logs holds the demo's events too, so the numbers will mix both. For your events alone,"
@@ -250,13 +255,13 @@ def load(
                 raise Failure(f"already in {table}: {ids} ({count} in all). Leave them out.")
         # An index of many rows is made faster than it grows.
         indexes = run(INDEXES) if is_events and table in missing else []
-        for index, _ in indexes:
-            cur.execute(sql.SQL("drop index " + index))
+        for drop, _ in indexes:
+            cur.execute(drop)
         try:
             with conn.transaction():
                 run(REPLACE if replace else INSERT)
-                for _, definition in indexes:
-                    cur.execute(definition)
+                for _, create in indexes:
+                    cur.execute(create)
         except errors.UniqueViolation as error:  # an event_id, or another load at the same time
             raise Failure(f"already in {table}: {error.diag.message_detail}") from error
         except errors.ProgramLimitExceeded as error:
