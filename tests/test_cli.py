@@ -24,7 +24,6 @@ from dbt_project.window import JOBS
 
 NOWHERE = "postgresql://nobody:secret@localhost:1/nothing"
 TODAY, DAY = datetime.now(UTC).replace(tzinfo=None), timedelta(days=1)
-NO_SOURCE = "event_logs, experiment_variants, experiments"
 
 
 def schemas(conn):
@@ -268,17 +267,15 @@ def test_runs_lists_the_latest_first(source, run, cli):
     assert f"{started:%Y-%m-%d %H:%M:%S}" in lines[1] and "2026-11-23" in lines[1].split()
 
 
-@pytest.mark.parametrize(
-    ("given", "missing"),
-    [("nothing", f"assignments, {NO_SOURCE}"), ("assignments", NO_SOURCE)],
-)
-def test_a_missing_source_table_is_named(db, cli, given, missing):
+@pytest.mark.parametrize("given", ["nothing", "assignments"])
+def test_a_missing_event_log_is_named(db, cli, given):
     db.execute(f"create table {given} (id text)")
     db.commit()
     outcome = cli("--json")
     assert outcome.exit_code == 1
-    assert outcome.summary["ok"] is False and missing in outcome.summary["error"]
-    assert missing in outcome.stderr and "schema public" in outcome.stderr
+    assert outcome.summary["ok"] is False
+    assert "The source table event_logs is not in schema public" in outcome.summary["error"]
+    assert "The source table event_logs is not in schema public" in outcome.stderr
     assert "analytics" not in schemas(db)
 
 
