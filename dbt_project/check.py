@@ -10,7 +10,6 @@ from psycopg import sql
 
 from dbt_project import freshness, preflight, run_log
 from dbt_project.messages import one_line
-from dbt_project.source import TABLES, existing_source_tables
 from dbt_project.window import JOBS
 
 # A run a day, and two hours for one that begins late or takes long.
@@ -88,8 +87,8 @@ def check(
     preflight.check_code(conn, analytics, owners=False)
     preflight.check_schema(conn, analytics, writes=False)
     now = datetime.now(UTC)
-    there = existing_source_tables(conn, source)
-    jobs = [job for job in JOBS if job != "experiment" or set(TABLES) <= set(there)]
+    idle = preflight.idle(conn, source, JOBS)
+    jobs = [job for job in JOBS if job not in idle]
     found = _silence(conn, source)
     if exists(conn, analytics, "rollup_runs"):
         found |= failed_jobs(conn, analytics, jobs)

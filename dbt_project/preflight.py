@@ -1,6 +1,7 @@
 """Checks before anything is written: names, rights, and whose tables these are."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -80,8 +81,7 @@ def _check_rights(
             " `python cli.py init --map` prints views of them. On an empty database, try"
             " `python cli.py demo`."
         )
-    if len(found) < len(TABLES):  # without a table of experiments, their job writes nothing
-        jobs = tuple(job for job in jobs if job != "experiment")
+    jobs = tuple(job for job in jobs if job not in _idle(found))
     tables = sorted(TABLES) if "experiment" in jobs else ["event_logs"]
     unread = {table: columns.unread(found[table], jobs) for table in tables}
     unreadable = [
@@ -111,6 +111,15 @@ def _check_rights(
             f"Role {role} may not create tables in schema {analytics}. Grant it create and usage"
             f" on that schema, as `init --writer {role}` does, or create on the database."
         )
+
+
+def idle(conn: psycopg.Connection, source: str, jobs: tuple[str, ...]) -> set[str]:
+    """Return which of the jobs write nothing, as the app lacks the tables that they need."""
+    return _idle(one.name for one in columns.relations(conn, source, TABLES)).intersection(jobs)
+
+
+def _idle(tables: Iterable[str]) -> set[str]:
+    return set() if set(TABLES) <= {*tables} else {"experiment"}
 
 
 def _check_columns(

@@ -15,7 +15,13 @@ from typing import Any
 import psycopg
 
 from dbt_project import ROOT, home, preflight, purged, retry, run_log, signals
-from dbt_project.database import analytics_schema, connect, dbt_environment, source_schema
+from dbt_project.database import (
+    analytics_schema,
+    connect,
+    database_name,
+    dbt_environment,
+    source_schema,
+)
 from dbt_project.messages import Failure, echo
 from dbt_project.report import ENDED_WELL, steps_shown
 from dbt_project.run_log import JobRun
@@ -99,11 +105,16 @@ def _attempt(
         with signals.interruptible():
             preflight.check(conn, source, analytics, jobs)
             run_log.create(conn, analytics)
+            idle = preflight.idle(conn, source, jobs)
+            busy = [job for job in jobs if job not in idle]
         with (
-            run_log.held(conninfo, conn, analytics, jobs, window) as runs,
+            run_log.held(conninfo, conn, analytics, busy, window) as logged,
             steps_shown() as on_step,
             signals.interruptible(),
         ):
+            # dbt says why an idle job wrote nothing, and makes its empty tables.
+            runs = [*logged, *(JobRun(job, database=database_name(conn)) for job in idle)]
+            runs.sort(key=lambda run: jobs.index(run.job_name))
             environment = dbt_environment(conn)
             build(runs, window, environment, on_step, across=across, allow_purged=allow_purged)
     return runs

@@ -20,6 +20,7 @@ from tables import (
 
 from dbt_project.source import TABLES
 
+TIME_ZONE = "Asia/Kathmandu"
 DAY, HOUR, MS = timedelta(days=1), timedelta(hours=1), timedelta(milliseconds=1)
 AS_OF_NOW = ("--vars", f"{{as_of: '{NOW}'}}")
 JOURNEY = ("app_opened", "workout_started", "exercise_logged", "session_submitted")
@@ -358,3 +359,25 @@ def test_dbt_builds_each_job_by_itself(lively, cli, job, tables, dimensions):
     query = "select job_name, status, rows_written, as_of, holder from analytics.rollup_runs"
     log = lively.conn.execute(query).fetchall()
     assert log == [(job, "SUCCESS", len(getattr(wanted, job)), NOW, "plain dbt")]
+
+
+def test_without_tables_of_experiments_their_job_logs_no_run(lively, run, cli):
+    lively.do("drop table assignments, experiment_variants")
+    note = "Job experiment wrote nothing: the source has no assignments, no experiment_variants."
+    for outcome in (run(), cli("dbt", "--", "build", *AS_OF_NOW)):
+        assert outcome.exit_code == 0 and note in outcome.stdout
+    log = lively.conn.execute("select job_name, holder = 'plain dbt' from analytics.rollup_runs")
+    jobs = ("daily", "funnel", "retention")
+    assert set(log) == {(job, is_plain) for job in jobs for is_plain in (True, False)}
+    rows = stored(lively.conn)
+    assert rows.experiment == {} and rows.daily and rows.funnel
+
+
+def test_a_run_in_another_zone_touches_nothing(lively, run, cli, monkeypatch):
+    run()
+    before = image(lively.conn)
+    monkeypatch.setenv("ROLLUP_TIMEZONE", TIME_ZONE)
+    for outcome in (run(), cli("dbt", "--", "build", *AS_OF_NOW)):
+        assert outcome.exit_code == 1
+        assert f"has days of UTC, and this run is for days of {TIME_ZONE}" in outcome.stdout
+    assert image(lively.conn) == before
