@@ -55,15 +55,19 @@ def key_events() -> tuple[str, ...]:
 def seeds() -> Path:
     """Return the folder of the funnels' steps and the experiments' metrics, from ROLLUP_SEEDS.
 
-    Raises BadSetting where it lacks one of the files.
+    Raises BadSetting where it lacks one of the files, or is not in this project.
     """
-    given = os.environ.get("ROLLUP_SEEDS", "")
-    # As dbt does, relative to the project.
-    folder = ROOT / (given or "seeds")
+    given = os.environ.get("ROLLUP_SEEDS", "") or "seeds"
+    # dbt writes the SQL of a seed below `target`, at its path; an absolute path is the seed itself.
+    if given.startswith("/") or ".." in given.split("/"):
+        raise BadSetting(
+            f"ROLLUP_SEEDS: {given} is not in this project, and dbt would write into it. Name a"
+            " folder in the project, such as my_seeds; it may be a symbolic link."
+        )
     for name in SEEDS:
-        if not (folder / name).is_file():
+        if not (ROOT / given / name).is_file():
             raise BadSetting(
                 f"ROLLUP_SEEDS: there is no {name} in {given}. Copy the folder seeds of this"
                 " project, and change the copy."
             )
-    return folder
+    return ROOT / given

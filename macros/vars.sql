@@ -1,6 +1,7 @@
 {#-
     At the start of a run: fails for a var given with --vars that this project does not have, such
-    as a misspelt one. In a project that uses this one as a package, others are that project's.
+    as a misspelt one, and for seeds outside of the project: dbt would write their SQL into them.
+    In a project that uses this one as a package, others are that project's.
 -#}
 {% macro check_vars() -%}
     {%- set known = [
@@ -14,6 +15,13 @@
                 "Unknown var '" ~ name ~ "'. Nothing was run. There are " ~ known | join(', ')
                 ~ '.') }}
         {%- endfor -%}
+    {%- endif -%}
+    {%- set seeds = env_var('ROLLUP_SEEDS', '') -%}
+    {%- if execute and project_name == 'analytics_rollups'
+        and (seeds.startswith('/') or '..' in seeds.split('/')) -%}
+        {{ exceptions.raise_compiler_error(
+            'ROLLUP_SEEDS: ' ~ seeds ~ ' is not in this project. Nothing was run. Name a folder in'
+            ~ ' the project, such as my_seeds; it may be a symbolic link.') }}
     {%- endif -%}
 {%- endmacro %}
 

@@ -4,6 +4,7 @@ import ast
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from datetime import UTC, date, datetime, timedelta
@@ -16,7 +17,7 @@ import tables
 from tables import GUARDED, NOW, image, stored
 
 from dbt_project import ROOT, preflight, runner
-from dbt_project.database import connect, database_name
+from dbt_project.database import connect, database_name, dbt_environment
 from dbt_project.messages import DatabaseError
 from dbt_project.source import create_source_tables
 from dbt_project.url import TIMEOUTS, parse_url
@@ -583,3 +584,28 @@ def test_without_a_url_the_embedded_database_serves(cli, monkeypatch):
     outcome = cli("runs")
     assert (outcome.exit_code, outcome.stdout) == (0, "No run yet.\n")
     assert json.loads(cli("runs", "--json").stdout) == []
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "told"),
+    [
+        ("ROLLUP_TIMEZONE", "Berlin", "'Berlin' is no zone of the IANA time zone database"),
+        ("KEY_EVENT", "a,,b", "'a,,b' has an empty name"),
+        ("ROLLUP_SEEDS", "no_seeds", "there is no funnel/funnel_steps.csv in no_seeds"),
+        ("ROLLUP_SEEDS", "models/../../seeds", "is not in this project"),
+    ],
+)
+def test_a_bad_setting_is_refused_before_anything(source, cli, monkeypatch, setting, value, told):
+    monkeypatch.setenv(setting, value)
+    outcome = cli()
+    assert outcome.exit_code == 1 and f"{setting}: " in outcome.stderr and told in outcome.stderr
+    assert "analytics" not in schemas(source.conn)
+
+
+def test_plain_dbt_does_not_write_into_seeds_elsewhere(source, monkeypatch, tmp_path):
+    seeds = shutil.copytree(ROOT / "seeds", tmp_path / "seeds")
+    before = {path: path.read_bytes() for path in seeds.rglob("*.csv")}
+    monkeypatch.setenv("ROLLUP_SEEDS", str(seeds))
+    outcome = runner.dbt(["seed", *runner.QUIET], dbt_environment(source.conn))
+    assert not outcome.success
+    assert before and {path: path.read_bytes() for path in seeds.rglob("*.csv")} == before
