@@ -18,6 +18,7 @@ Environment variables:
   ROLLUP_TIMEZONE   zone of all days, as in Europe/Berlin  [default: UTC]
   KEY_EVENT         events that count as the goal  [default: session_submitted]
   ROLLUP_SEEDS      folder of funnels and experiment metrics  [default: seeds]
+  LAKE_PATH         folder or URL of the event log as Parquet
   ALERT_URLS        Apprise URLs that --notify tells of trouble
   ROLLUP_HOME       folder of the embedded database and of dbt's profile  [default: .rollup]
 README.md lists those of the API too."""

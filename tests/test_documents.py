@@ -15,7 +15,7 @@ from dbt_project import ROOT, demo
 
 README = documents.read("README.md")
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]
-CODE = ("cli.py", "dbt_project/*.py", "api/*.py", "models/**/*.yml", "profiles.yml.example")
+CODE = ("cli.py", "dbt_project/**/*.py", "api/*.py", "models/**/*.yml", "profiles.yml.example")
 
 
 def anchors(page):
