@@ -16,8 +16,8 @@ from dbt_project.messages import Failure
 
 pq = pytest.importorskip("pyarrow.parquet", reason="the extra spark is not installed")
 SINCE = date(2026, 11, 20)
-MOST, LEAST = 2**63 - 1, -(2**63)
 EPOCH = datetime(1970, 1, 1)
+FIRST, LAST = ((at - EPOCH) // timedelta(microseconds=1) for at in (datetime.min, datetime.max))
 
 
 @pytest.fixture
@@ -112,24 +112,29 @@ def test_json_is_as_jsonb_prints_it(source, conn, lake):
     assert ('{"a": "é\\n", "b": 1.00}',) in rows(lake, NOW.date(), "experiment_map")
 
 
-def test_times_without_a_calendar_day_lie_apart(source, conn, lake):
+def test_impossible_times_are_the_first_and_the_last(source, conn, lake):
     for at in ("infinity", "-infinity", "10000-01-01", "0044-03-15 BC"):
         source.event(at, at)
     source.do("alter table event_logs alter column occurred_at drop not null")
     source.event(None, "none", received="infinity")
     source.event("9999-12-31 23:59:59.999", "end", received="-infinity")
-    source.event("0001-01-01", "begin")
+    source.event("0001-01-01 12:00", "begin")
     run(conn, date.min)
     assert days(lake) == ["0001-01-01", "9999-12-31", UNDATED.removeprefix("day=")]
     names = ("event_name", "occurred_at", "received_at")
-    undated = {name: at for name, *at in rows(lake, UNDATED.removeprefix("day="), *names)}
-    assert undated["infinity"] == [MOST, MOST]
-    assert undated["-infinity"] == [LEAST, LEAST]
-    assert undated["none"] == [None, MOST]
-    assert undated["10000-01-01"][0] == 253402300800000000
-    assert undated["0044-03-15 BC"][0] < micros(datetime.min)
-    assert rows(lake, "9999-12-31", *names)[0][2] == LEAST
+    assert {name: at for name, *at in rows(lake, "9999-12-31", *names)} == {
+        "infinity": [LAST, LAST], "10000-01-01": [LAST, LAST], "end": [LAST - 999, FIRST],
+    }  # fmt: skip
+    assert {name: at for name, *at in rows(lake, "0001-01-01", *names)} == {
+        "-infinity": [FIRST, FIRST], "0044-03-15 BC": [FIRST, FIRST],
+        "begin": [FIRST + 43_200_000_000] * 2,
+    }  # fmt: skip
+    assert rows(lake, UNDATED.removeprefix("day="), *names) == [("none", None, LAST)]
     assert run(conn, date.min).written == 0
+    source.do("delete from event_logs where occurred_at in ('infinity', '-infinity')")
+    assert run(conn, date.min).written == 2
+    source.do("delete from event_logs")
+    assert run(conn, date.min).removed == 3
 
 
 STRANGE = """
@@ -205,7 +210,7 @@ def test_other_tables_are_copied_whole_each_time(source, conn, lake):
         for name in ("assignments", "experiments", "experiment_variants")
     }
     assert read["assignments"]["variant_id"].to_pylist() == ["B"]
-    assert read["experiments"]["end_at"].cast("int64").to_pylist() == [MOST]
+    assert read["experiments"]["end_at"].cast("int64").to_pylist() == [LAST]
     assert read["experiment_variants"]["is_control"].to_pylist() == [True, False]
     assert read["experiment_variants"]["weight"].to_pylist()[0] == 0.1
     source.do("drop table assignments")

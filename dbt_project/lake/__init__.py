@@ -23,9 +23,8 @@ from dbt_project.window import MAX_DAYS
 
 EVENTS = TABLES[0]
 DAY = "day=%s"
-# Spark's name for a day that is null: of events without a time, or with one of no calendar.
+# Spark's name for a day that is null.
 UNDATED = DAY % "__HIVE_DEFAULT_PARTITION__"
-FIRST, LAST = "0001-01-01 00:00:00+00", "10000-01-01 00:00:00+00"
 # A row that comes, goes or is received again changes at least one of these.
 FINGERPRINT = """
     concat_ws(
@@ -68,8 +67,8 @@ def export(
     """Copy the days from `since` to `until`, or to the last one, and the tables of experiments.
 
     A day whose events are the same as when it was copied is left as it is, unless `again`. A day
-    that lost all its events is removed. Events that belong to no day are copied each time that they
-    changed. Each day is as it was at one moment. `progress(done, total)` counts events.
+    that lost all its events is removed. Events without a time count as a day of their own. Each day
+    is as it was at one moment. `progress(done, total)` counts events.
 
     `conn` must be idle. Raises Failure; the days that were done before are done.
     """
@@ -136,12 +135,14 @@ class _Plan:
         self.print_ = FINGERPRINT.format(
             received=parquet.micros("cast(received_at as timestamptz)")
         )
-        day = "cast(cast(occurred_at as timestamptz) at time zone 'UTC' as date)"
-        end = f"{until + timedelta(days=1)} 00:00:00+00" if until else LAST
         # As text, since psycopg would read a day by a style that the role may have changed.
+        day = (
+            "to_char(greatest(date '0001-01-01', least(date '9999-12-31',"
+            " cast(cast(occurred_at as timestamptz) at time zone 'UTC' as date))), 'YYYY-MM-DD')"
+        )
         query = (
-            f"select to_char({day}, 'YYYY-MM-DD'), {self.print_}, count(*) {self.table}"
-            f" where occurred_at >= '{since} 00:00:00+00' and occurred_at < '{end}' group by {day}"
+            f"select {day}, {self.print_}, count(*) {self.table}"
+            f" where {_between(since, until or date.max)} group by 1"
         )
         self.days = {DAY % name: (rest[0], rest[1]) for name, *rest in _all(conn, query)}
         print_, count = _all(conn, f"select {self._of(UNDATED)}")[0]
@@ -160,10 +161,9 @@ class _Plan:
 
     def condition(self, folder: str) -> str:
         if folder == UNDATED:
-            return f"occurred_at is null or occurred_at < '{FIRST}' or occurred_at >= '{LAST}'"
+            return "occurred_at is null"
         day = date.fromisoformat(folder.removeprefix("day="))
-        after = str(day + timedelta(days=1)) if day < date.max else LAST[:11]
-        return f"occurred_at >= '{day} 00:00:00+00' and occurred_at < '{after} 00:00:00+00'"
+        return _between(day, day)
 
     def read(self, conn: psycopg.Connection, folder: str) -> str | None:
         """Return what distinguishes the events of a day now, or None if there are none."""
@@ -184,6 +184,13 @@ def _snapshot(conn: psycopg.Connection) -> Iterator[None]:
     with conn.transaction():
         conn.execute(parquet.SETTINGS)
         yield
+
+
+def _between(first: date, last: date) -> str:
+    """Return a condition on an event's time. The first and the last day of all have no end."""
+    since = f"occurred_at >= '{first} 00:00:00+00'" if first > date.min else ""
+    until = f"occurred_at < '{last + timedelta(days=1)} 00:00:00+00'" if last < date.max else ""
+    return " and ".join(filter(None, (since, until))) or "occurred_at is not null"
 
 
 def _all(conn: psycopg.Connection, query: str) -> list[tuple]:

@@ -20,11 +20,11 @@ from dbt_project.source import TABLES
 # In bytes of CSV. A larger group is read with less effort, and takes more memory.
 GROUP = 64 * 2**20
 KEY = b"analytics_rollups"
-# Of PostgreSQL's times those that a count of microseconds cannot hold, infinite ones above all.
+# Infinite times, and those that neither Python nor Spark's dates can hold, are the ends of these.
 MICROSECONDS = """
     case
-        when {0} >= '294247-01-01 00:00:00+00' then 9223372036854775807
-        when {0} = '-infinity' then -9223372036854775808
+        when {0} <= '0001-01-01 00:00:00+00' then -62135596800000000
+        when {0} >= '9999-12-31 23:59:59.999999+00' then 253402300799999999
         else cast(extract(epoch from {0}) * 1000000 as bigint)
     end
 """
