@@ -92,12 +92,14 @@
     transaction, so it works behind a pooler in transaction mode.
 -#}
 {% macro lock_rollup() -%}
+    {%- if on_postgres() -%}
     {{ notice_lost_client() }};
     select pg_advisory_xact_lock(hashtextextended('{{ this }}', 0))
+    {%- endif -%}
 {%- endmacro %}
 
 {#- The models of this project that are written so. -#}
 {% macro window_models() -%}
     {{ return(graph.nodes.values() | selectattr('package_name', 'equalto', 'analytics_rollups')
-        | selectattr('config.incremental_strategy', 'equalto', 'window') | list if execute else []) }}
+        | selectattr('config.incremental_strategy', 'in', ('window', 'insert_overwrite')) | list if execute else []) }}
 {%- endmacro %}
