@@ -243,6 +243,36 @@ def load(ctx, files, table, mapping, skip, timezone, replace, dry_run, into_app)
     echo(text)
 
 
+@cli.group()
+def lake():
+    """Move the event log to a lake, for runs on Apache Spark."""
+
+
+@lake.command("export")
+@click.option("--since", type=options.Day(), required=True, help="First day, in UTC.")
+@click.option("--until", type=options.Day(), help="Last day.  [default: no limit]")
+@click.option("--all", "again", is_flag=True, help="Write days again that did not change, too.")
+def export_command(since, until, again):
+    """Copy the source tables to LAKE_PATH as Parquet, the events day by day.
+
+    A day that is there already is copied again only if its events changed: if there are more or
+    fewer of them, or they were received at other times. What was changed in place is not noticed;
+    --all copies it. So an export that was stopped goes on where it was, and a nightly one copies
+    the days with new and late events. The other tables are copied each time.
+    """
+    from dbt_project import lake
+    from dbt_project.lake.place import open_lake
+
+    with failures(stopped="Stopped. Each day is as it was, or whole."):
+        place, schema = open_lake(), source_schema()
+        shown = report.counted("Exporting")
+        with database() as conninfo, closing(connect(conninfo)) as conn, shown as advance:
+            done = lake.export(conn, schema, place, since, until, again=again, progress=advance)
+    for note in done.notes:
+        echo(note, err=True)
+    echo(done.sentence(place))
+
+
 @cli.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address, or unix:/path.")
 @click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True,

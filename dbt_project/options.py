@@ -18,6 +18,12 @@ Environment variables:
   ROLLUP_TIMEZONE   zone of all days, as in Europe/Berlin  [default: UTC]
   KEY_EVENT         events that count as the goal  [default: session_submitted]
   ROLLUP_SEEDS      folder of funnels and experiment metrics  [default: seeds]
+  LAKE_PATH         folder or URL of the event log as Parquet
+  SPARK_METHOD      how Spark is reached: session, thrift or http  [default: session]
+  SPARK_MASTER      master of a session  [default: local[*]]
+  SPARK_HOST        host of a cluster's server
+  SPARK_PORT        its port
+  SPARK_TOKEN       token for http
   ALERT_URLS        Apprise URLs that --notify tells of trouble
   ROLLUP_HOME       folder of the embedded database and of dbt's profile  [default: .rollup]
 README.md lists those of the API too."""

@@ -59,14 +59,17 @@ def check(
     Refuses to write tables that another system made, or that would run code of another role.
     """
     with conn.transaction():  # one for all, which saves round trips
-        _check_rights(conn, source, analytics, jobs)
+        check_source(conn, source, jobs)
+        _check_right_to_create(conn, analytics)
         check_schema(conn, analytics)
         check_code(conn, analytics)
 
 
-def _check_rights(
-    conn: psycopg.Connection, source: str, analytics: str, jobs: tuple[str, ...]
-) -> None:
+def check_source(conn: psycopg.Connection, source: str, jobs: tuple[str, ...] = JOBS) -> None:
+    """Raise DatabaseError unless the jobs can read the source.
+
+    `conn` must be in a transaction.
+    """
     dbname, role = conn.info.dbname, conn.info.user
     if only_row(conn, "select current_database()")[0] != dbname:
         raise DatabaseError(
@@ -98,18 +101,22 @@ def _check_rights(
         f"to_regclass({sql.Literal(sql.Identifier(source, table).as_string()).as_string()})"
         for table in tables
     ]
-    check_source = macros("check_source")
-    for hidden in conn.execute(check_source.hidden_rows(", ".join(regclasses))):
-        raise DatabaseError(one_line(check_source.hidden_rows_error(*hidden)))
+    policies = macros("check_source")
+    for hidden in conn.execute(policies.hidden_rows(", ".join(regclasses))):
+        raise DatabaseError(one_line(policies.hidden_rows_error(*hidden)))
     _check_columns(conn, found, tables, jobs)
+
+
+def _check_right_to_create(conn: psycopg.Connection, analytics: str) -> None:
     may_create = (
         "select coalesce(has_schema_privilege(to_regnamespace(quote_ident(%s)), 'create'),"
         " has_database_privilege(current_database(), 'create'))"
     )
     if not only_row(conn, may_create, [analytics])[0]:
         raise DatabaseError(
-            f"Role {role} may not create tables in schema {analytics}. Grant it create and usage"
-            f" on that schema, as `init --writer {role}` does, or create on the database."
+            f"Role {conn.info.user} may not create tables in schema {analytics}. Grant it create"
+            f" and usage on that schema, as `init --writer {conn.info.user}` does, or create on the"
+            " database."
         )
 
 

@@ -1,18 +1,15 @@
 """The question that `--allow-purged` asks before a run: what would be lost."""
 
 import sys
-from datetime import timedelta
 
 import click
 import psycopg
-from psycopg import sql
-from psycopg.rows import dict_row
 
-from dbt_project import macros
+from dbt_project import limits
 from dbt_project.database import only_row
 from dbt_project.messages import Failure, echo
 from dbt_project.preflight import described
-from dbt_project.window import MAX_DAYS, Window
+from dbt_project.window import Window
 
 
 class PurgedKept(Failure):
@@ -21,17 +18,18 @@ class PurgedKept(Failure):
 
 def confirm(
     conn: psycopg.Connection,
-    schemas: tuple[str, str],
+    logs: str,
+    analytics: str,
     jobs: tuple[str, ...],
     window: Window,
     yes: bool,
 ) -> None:
     """Say what `--allow-purged` does to days that the source lost; ask unless `yes` is given.
 
-    `schemas` are the source's and the rollups'. Asks nothing where there is nothing to lose.
-    Raises PurgedKept when the answer is no, or when there is no terminal to ask at.
+    `logs` is the event log as SQL. Asks nothing where there is nothing to lose. Raises PurgedKept
+    when the answer is no, or when there is no terminal to ask at.
     """
-    loss = _loss(conn, *schemas, jobs, window)
+    loss = _loss(conn, logs, analytics, jobs, window)
     if not loss:
         return
     echo(loss, err=True)
@@ -46,7 +44,7 @@ def has_terminal() -> bool:
 
 
 def _loss(
-    conn: psycopg.Connection, source: str, analytics: str, jobs: tuple[str, ...], window: Window
+    conn: psycopg.Connection, logs: str, analytics: str, jobs: tuple[str, ...], window: Window
 ) -> str | None:
     """Return what is lost: what a run would otherwise leave alone."""
     rows_lost: list[str] = []
@@ -62,18 +60,7 @@ def _loss(
         exists = "select to_regclass(quote_ident(%s) || '.' || %s) is not null"
         if not only_row(conn, exists, [analytics, table])[0]:
             continue
-        query = macros("run_limits").run_limits(
-            *(sql.Identifier(*name).as_string() for name in (
-                (source, "event_logs"), (analytics, table), (analytics, "rollup_runs"))),
-            job, meta,
-            f"cast('{window.as_of}' as timestamptz)",
-            f"'{window.as_of - timedelta(days=MAX_DAYS)}'",
-            f"'{window.as_of + timedelta(minutes=5)}'",
-            window.first, window.last, window.zone.key,
-        )  # fmt: skip
-        with conn.transaction(), conn.cursor(row_factory=dict_row) as cursor:
-            cursor.execute("set local timezone = 'UTC'")
-            [found] = cursor.execute(query).fetchall()
+        found = limits.of_rollup(conn, logs, analytics, table, job, meta, window)
         if found["is_purged"] and found["rows_kept"]:
             rows_lost.append(f"{found['rows_kept']:,} rows of {table}")
             days += [found["first_left"], found["last_left"]]

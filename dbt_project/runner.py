@@ -14,7 +14,7 @@ from typing import Any
 
 import psycopg
 
-from dbt_project import ROOT, home, preflight, purged, retry, run_log, signals
+from dbt_project import ROOT, home, limits, preflight, purged, retry, run_log, signals
 from dbt_project.database import (
     analytics_schema,
     connect,
@@ -65,7 +65,7 @@ def run_jobs(
         with signals.interruptible(), closing(connect(conninfo, autocommit=True)) as conn:
             preflight.check(conn, *schemas, jobs)
             run_log.create(conn, schemas[1])
-            purged.confirm(conn, schemas, jobs, window, yes)
+            purged.confirm(conn, limits.event_log(schemas[0]), schemas[1], jobs, window, yes)
     last: dict[str, JobRun] = {}
     for wait in (*retry.WAITS_S, None):
         # The last of the jobs to succeed completes the tables that some tests compare.

@@ -44,9 +44,11 @@
             {%- endif -%}
         {%- endfor -%}
     {%- endif -%}
+    {%- if on_postgres() -%}
     alter table if exists {{ this }}
         add column if not exists step integer,
         add column if not exists conversion_window_hours double precision
+    {%- endif -%}
 {%- endmacro %}
 
 {#-
@@ -54,6 +56,11 @@
     numbers, so that a later 0.5 would be rounded.
 -#}
 {% macro type_funnel_steps() -%}
+    {%- if on_postgres() -%}
     alter table {{ this }} add column if not exists conversion_window_hours double precision;
     alter table {{ this }} alter column conversion_window_hours type double precision
+    {%- elif execute and 'conversion_window_hours' not in
+        adapter.get_columns_in_relation(this) | map(attribute='name') -%}
+    alter table {{ this }} add columns (conversion_window_hours double)
+    {%- endif -%}
 {%- endmacro %}

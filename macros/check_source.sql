@@ -5,7 +5,7 @@
     `security_invoker`, of the caller. A policy that lets the role see everything is fine.
 -#}
 {% macro check_source() -%}
-    {%- if is_run(selected_resources) -%}
+    {%- if on_postgres() and is_run(selected_resources) -%}
         {%- set names, read = [], ['event_logs'] -%}
         {%- if '.experiment_' in selected_resources | join(' ') -%}
             {%- do read.extend(experiment_tables()) -%}

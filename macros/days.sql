@@ -37,66 +37,6 @@
     {{ return(known['zone_offsets']) }}
 {%- endmacro %}
 
-{#- A query of these pairs, as text and in seconds: first the days of a change, then its minute. -#}
-{% macro offset_changes(about) -%}
-    {%- set zone, middle = timezone(), "timestamptz '" ~ about ~ " 00:00:00+00'" -%}
-    with days as (
-
-        select
-            instant,
-            instant at time zone '{{ zone }}' - instant at time zone 'UTC' as zone_offset
-        from generate_series(
-            {{ middle }} - interval '400 days', {{ middle }} + interval '400 days', interval '1 day'
-        ) as instant
-
-    ),
-
-    compared_days as (
-
-        select
-            *,
-            lag(zone_offset) over (order by instant) as previous_offset
-        from days
-
-    ),
-
-    minutes as (
-
-        select
-            minute as instant,
-            minute at time zone '{{ zone }}' - minute at time zone 'UTC' as zone_offset
-        from compared_days
-        cross join lateral generate_series(
-            instant - interval '1 day', instant, interval '1 minute'
-        ) as minute
-        where zone_offset <> previous_offset
-
-    ),
-
-    compared_minutes as (
-
-        select
-            *,
-            lag(zone_offset) over (order by instant) as previous_offset
-        from minutes
-
-    ),
-
-    changes as (
-
-        select * from compared_days where previous_offset is null
-        union all
-        select * from compared_minutes where zone_offset <> previous_offset
-
-    )
-
-    select
-        to_char(instant, 'YYYY-MM-DD HH24:MI:SS'),
-        extract(epoch from zone_offset)
-    from changes
-    order by instant
-{%- endmacro %}
-
 {#- What clocks show at an instant, a datetime in UTC, as a datetime without a zone. -#}
 {% macro local_time(instant) -%}
     {%- set naive, passed = instant.replace(tzinfo=none), [offsets()[0][1]] -%}
@@ -152,52 +92,6 @@
     {{ return(before if end_of(before) > instant else day) }}
 {%- endmacro %}
 
-{#- In SQL: a column of the event log that may be a timestamp, whose zone is UTC. -#}
-{% macro instant(logs, column) -%}
-    {%- if timezone() == 'UTC' or not execute -%}
-    {{ logs }}.{{ column }}
-    {%- else -%}
-    cast({{ logs }}.{{ column }} as timestamptz) as {{ column }}
-    {%- endif -%}
-{%- endmacro %}
-
-{#-
-    In SQL: the day of an instant, which is a timestamptz; in UTC it may be a timestamp too. Known
-    offsets are literals, because they cost less per row than `at time zone`.
--#}
-{% macro day_of(instant) -%}
-    {%- if timezone() == 'UTC' or not execute -%}
-    cast({{ instant }} as date)
-    {%- else -%}
-    cast(
-        {{ instant }} + case
-            {%- for begins, offset in offsets() | reverse %}
-            when {{ instant }} >= '{{ begins }}+00' then interval '{{ offset.total_seconds() }} s'
-            {%- endfor %}
-            else {{ instant }} at time zone '{{ timezone() }}' - {{ instant }} at time zone 'UTC'
-        end as date
-    )
-    {%- endif -%}
-{%- endmacro %}
-
-{#- In SQL: when a day ends, as a timestamptz. -#}
-{% macro end_of_day(day) -%}
-    {%- set midnight = 'cast(' ~ day ~ " + 1 as timestamp) at time zone 'UTC'" -%}
-    {%- if timezone() == 'UTC' or not execute -%}
-    {{ midnight }}
-    {%- else -%}
-    (
-        {{ midnight }} - case
-            {%- for begins, offset in offsets() | reverse %}
-            when {{ day }} >= '{{ first_day_with(begins, offset) }}'
-                then interval '{{ offset.total_seconds() }} s'
-            {%- endfor %}
-            else interval '{{ offsets()[0][1].total_seconds() }} s'
-        end
-    )
-    {%- endif -%}
-{%- endmacro %}
-
 {#- The first day that ends with an offset. -#}
 {% macro first_day_with(begins, offset) -%}
     {%- for days in range(-2, 3) -%}
@@ -212,8 +106,8 @@
 {%- endmacro %}
 
 {#-
-    At the start of a run: fails if a rollup has days of another zone, which its comment names;
-    without one they are of UTC. All tables of the schema count, because they are read together.
+    At the start of a run: fails if a rollup has days of another zone, which it names; without one
+    they are of UTC. All tables of the schema count, because they are read together.
 -#}
 {% macro check_zones() -%}
     {%- if is_run(selected_resources) -%}
@@ -232,19 +126,9 @@
     {%- endif -%}
 {%- endmacro %}
 
-{#- The zone of a table's days; that of this run if there is no such table. -#}
-{% macro zone_of(table) -%}
-    {%- set found = run_query(
-        "select obj_description(to_regclass('" ~ table ~ "'), 'pg_class'), to_regclass('" ~ table
-        ~ "')").rows[0] -%}
-    {%- set comment = modules.re.fullmatch('Days are days of (.+)[.]', found[0] or '') -%}
-    {{ return(timezone() if not found[1] else comment.group(1) if comment else 'UTC') }}
-{%- endmacro %}
-
 {#- After a rollup is written, in its transaction: notes its zone. -#}
 {% macro note_zone() -%}
     {%- if execute and zone_of(this) != timezone() -%}
-    comment on table {{ this }} is
-    {{ "'Days are days of " ~ timezone() ~ ".'" if timezone() != 'UTC' else 'null' }}
+    {{ set_zone(this) }}
     {%- endif -%}
 {%- endmacro %}

@@ -31,7 +31,7 @@
                 {{ exceptions.raise_compiler_error(
                     'dimensions names ' ~ dimension ~ ', but event_logs has no column ' ~ column
                     ~ '. Name others in dbt_project.yml, or none: [].') }}
-            {%- elif '.' in dimension and types[column] != 'jsonb' -%}
+            {%- elif '.' in dimension and not is_json(types[column]) -%}
                 {{ exceptions.raise_compiler_error(
                     'dimensions names the path ' ~ dimension ~ ', but the column ' ~ column
                     ~ ' is ' ~ types[column] ~ ', not jsonb. A view may cast it.') }}
@@ -44,7 +44,7 @@
     {%- set path = dimension.split('.') -%}
     {%- set column = logs ~ '.' ~ adapter.quote(path[0]) -%}
     {{ text_id(column if path | length == 1
-        else column ~ " #>> array['" ~ path[1:] | join("', '") ~ "']") }}
+        else json_path(column, path[1:])) }}
 {%- endmacro %}
 
 {#-
@@ -59,7 +59,7 @@
         {%- if not dimensions() %}
         select
             {% for column in columns %}{{ column }}, {% endfor -%}
-            cast(null as text) as dimension_key
+            {{ cast_as('null', 'text') }} as dimension_key
         from {{ rows }}
         where false
         {%- else %}
@@ -70,7 +70,7 @@
                 dimension.value,
                 rows.anonymous_user_id
             from {{ rows }} as rows
-            cross join lateral ({{ dimension_columns('rows') }}) as dimension (name, value)
+            cross join lateral {{ dimension_columns('rows') }}
             where dimension.value is not null and {{ counted }}
 
         ),
@@ -112,17 +112,18 @@
                 else coalesce(named.dimension_key, dimension.name || '=(other)')
             end as dimension_key
         from {{ rows }} as rows
-        cross join lateral ({{ dimension_columns('rows') }}) as dimension (name, value)
+        cross join lateral {{ dimension_columns('rows') }}
         left join named on named.name = dimension.name and named.value = dimension.value
         {%- endif %}
     )
 {%- endmacro %}
 
 {% macro dimension_columns(rows) -%}
-    values
-    {%- for dimension in dimensions() %}
-    ('{{ dimension }}', {{ rows }}.dimension_{{ loop.index }}){{ ',' if not loop.last }}
-    {%- endfor %}
+    {%- set pairs = [] -%}
+    {%- for dimension in dimensions() -%}
+        {%- do pairs.append(["'" ~ dimension ~ "'", rows ~ '.dimension_' ~ loop.index]) -%}
+    {%- endfor -%}
+    {{ value_rows('dimension', {'name': 'text', 'value': 'text'}, pairs) }}
 {%- endmacro %}
 
 {#- The columns `dimension_1` and so on, each after a comma; `expression` may compute them. -#}

@@ -72,6 +72,10 @@
     end
 {%- endmacro %}
 
+{% macro spark__ln_1_plus(x) -%}
+    log1p({{ x }})
+{%- endmacro %}
+
 {#-
     Student's t with 2.5 % above it, from its `exponent`; to 1e-9 from 29 degrees of freedom on.
     Hill, CACM algorithm 396 (1970), for this one probability: 1.96 is its normal quantile.
@@ -114,4 +118,16 @@
 
 {% macro postgres__materialized() -%}
     materialized
+{%- endmacro %}
+
+{#- For one that PostgreSQL would materialize though it costs more than to read the table twice. -#}
+{% macro not_materialized() -%}
+    {{ return(adapter.dispatch('not_materialized', 'analytics_rollups')()) }}
+{%- endmacro %}
+
+{% macro default__not_materialized() -%}
+{%- endmacro %}
+
+{% macro postgres__not_materialized() -%}
+    not materialized
 {%- endmacro %}

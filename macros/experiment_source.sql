@@ -8,28 +8,22 @@
 {%- endmacro %}
 
 {% macro missing_tables() -%}
-    {%- set missing = [] -%}
     {%- if execute and model.resource_type != 'unit_test' -%}
-        {%- for name in experiment_tables() -%}
-            {%- set table = source('app', name).render() -%}
-            {%- if run_query("select to_regclass('" ~ table ~ "')").rows[0][0] is none -%}
-                {%- do missing.append(name) -%}
-            {%- endif -%}
-        {%- endfor -%}
+        {{ return(missing_of(experiment_tables())) }}
     {%- endif -%}
-    {{ return(missing) }}
+    {{ return([]) }}
 {%- endmacro %}
 
 {#- One of them, or no row with these columns. -#}
 {% macro experiment_source(table, columns) -%}
-    {%- set relation = source('app', table) -%}
+    {%- set relation = app_table(table) -%}
     {%- if has_experiments() -%}
     {{ relation }}
     {%- else -%}
     (
         select
             {%- for name, type in columns.items() %}
-            cast(null as {{ type }}) as {{ name }}{{ ',' if not loop.last }}
+            {{ cast_as('null', type) }} as {{ name }}{{ ',' if not loop.last }}
             {%- endfor %}
         where false
     ) as missing

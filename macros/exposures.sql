@@ -8,10 +8,9 @@
     compiles the model in a run; without it, as for the docs, the end is that of the valid events.
 -#}
 {% macro after_exposure() -%}
-    {%- set seed = ref('experiment_metrics').render() -%}
+    {%- set seed = ref('experiment_metrics') -%}
     {%- set latest = valid_until() -%}
-    {%- if execute and model.resource_type != 'unit_test'
-        and run_query("select to_regclass('" ~ seed ~ "')").rows[0][0] is not none -%}
+    {%- if execute and model.resource_type != 'unit_test' and is_stored(seed) -%}
         {%- set hours = run_query('select max(delay_hours + window_hours) from ' ~ seed).rows[0][0] -%}
         {%- set ends = window_end() + modules.datetime.timedelta(hours=(hours or 0) | float) -%}
         {{ return([ends, latest] | min) }}
@@ -19,25 +18,14 @@
     {{ return(latest) }}
 {%- endmacro %}
 
-{#-
-    The variant of an experiment that a map names, if not the given one; else null. A map of the
-    event log is jsonb, which is looked into quickly, or else text that may be anything.
--#}
+{#- The variant of an experiment that the map of an event names, if not the given one; else null. -#}
 {% macro other_variant(events, experiment_id, variant_id) -%}
-    {%- set is_jsonb = event_columns().get('experiment_map', 'jsonb') == 'jsonb' -%}
-    {%- set map = events ~ '.stored_map' if is_jsonb
-        else '(' ~ jsonb_of(events ~ '.experiment_map') ~ ')' -%}
-    case
-        when
-            {{ map }} ->> {{ experiment_id }} <> {{ variant_id }}
-            and jsonb_typeof({{ map }} -> {{ experiment_id }}) in ('string', 'number', 'boolean')
-            then {{ map }} ->> {{ experiment_id }}
-    end
+    {{ json_other_value(events, 'experiment_map', 'stored_map', experiment_id, variant_id) }}
 {%- endmacro %}
 
 {#- The mean over `users` of what has this sum; 0 without users. -#}
 {% macro mean_of(total) -%}
-    cast(coalesce({{ total }} / nullif(users, 0), 0) as double precision)
+    cast(coalesce({{ exact_quotient(total, 'users') }}, 0) as {{ sql_type('double precision') }})
 {%- endmacro %}
 
 {#-
@@ -46,7 +34,9 @@
 -#}
 {% macro deviations_of(products, a, b) -%}
     cast(
-        coalesce((users * {{ products }} - {{ a }} * {{ b }}) / nullif(users, 0), 0)
-        as double precision
+        coalesce({{ exact_quotient(
+            '(users * ' ~ products ~ ' - ' ~ a ~ ' * ' ~ b ~ ')', 'users'
+        ) }}, 0)
+        as {{ sql_type('double precision') }}
     )
 {%- endmacro %}

@@ -3,9 +3,8 @@
     dbt compiles a model in a run; otherwise these are what is usual.
 -#}
 {% macro funnel_limits() -%}
-    {%- set seed = ref('funnel_steps').render() -%}
-    {%- if execute and model.resource_type != 'unit_test'
-        and run_query("select to_regclass('" ~ seed ~ "')").rows[0][0] is not none -%}
+    {%- set seed = ref('funnel_steps') -%}
+    {%- if execute and model.resource_type != 'unit_test' and is_stored(seed) -%}
         {%- set found = run_query(
             'select max(steps) as steps, max(hours) as hours from (select count(distinct step_name)'
             ~ ' as steps, max(coalesce(conversion_window_hours, 168)) as hours from ' ~ seed

@@ -3,7 +3,7 @@
     collations, which PostgreSQL refuses to compare, or one for which two different ids are equal.
 -#}
 {% macro text_id(column) -%}
-    cast({{ column }} as text) collate "C"
+    {{- cast_as(column, 'text') ~ by_bytes() -}}
 {%- endmacro %}
 
 {#-
@@ -14,7 +14,7 @@
 {% macro dimension_key(name) -%}
     case
         when char_length({{ name }}) <= 200 then {{ name }}
-        else left({{ name }}, 180) || '~' || encode(sha256(convert_to({{ name }}, 'UTF8')), 'hex')
+        else left({{ name }}, 180) || '~' || {{ sha256_of(name) }}
     end
 {%- endmacro %}
 
@@ -26,9 +26,9 @@
 {% macro id_key(id) -%}
     case
         when octet_length({{ id }}) <= 1200
-            and not (char_length({{ id }}) = 245 and {{ id }} ~ '~[0-9a-f]{64}$')
+            and not (char_length({{ id }}) = 245 and {{ matches(id, '~[0-9a-f]{64}$') }})
             then {{ id }}
-        else left({{ id }}, 180) || '~' || encode(sha256(convert_to({{ id }}, 'UTF8')), 'hex')
+        else left({{ id }}, 180) || '~' || {{ sha256_of(id) }}
     end
 {%- endmacro %}
 

@@ -17,6 +17,6 @@
 
 {% macro key_event_literals() -%}
     {%- for name in key_events() -%}
-    '{{ dbt.escape_single_quotes(name) }}' {{- ', ' if not loop.last }}
+    {{ string_literal(name) }} {{- ', ' if not loop.last }}
     {%- endfor -%}
 {%- endmacro %}

@@ -3,6 +3,7 @@
     and never during a statement. Until then the next run would wait for its locks.
 -#}
 {% macro notice_lost_client() -%}
+    {%- if on_postgres() -%}
     select set_config(name, value, true)
     from (
         values
@@ -13,4 +14,5 @@
             ('client_connection_check_interval', '10000')
     ) as wanted (name, value)
     where name <> 'client_connection_check_interval' or version() ~ 'linux|darwin|freebsd'
+    {%- endif -%}
 {%- endmacro %}

@@ -22,7 +22,7 @@
             {%- do log(note, info=true) -%}
         {%- endif -%}
         {%- do log('run: ' ~ tojson({'ignored': ignored, 'note': note})) -%}
-        {%- if var('log_run', true) and not is_partial_build() -%}
+        {%- if on_postgres() and var('log_run', true) and not is_partial_build() -%}
             {{ log_runs(results, ignored) }}
         {%- endif -%}
     {%- endif -%}
@@ -30,18 +30,18 @@
 
 {#- Where the source's events are, and how to reach them, if the window has none; else none. -#}
 {% macro empty_window() -%}
-    {%- set logs = source('app', 'event_logs').render() -%}
     {%- set found = run_query(
-        'select occurred_at from ' ~ logs ~ ' where occurred_at >= ' ~ utc_literal(window_start())
+        'select occurred_at from ' ~ event_logs(window_start(), window_end())
+        ~ ' as logs where occurred_at >= ' ~ utc_literal(window_start())
         ~ ' and occurred_at < ' ~ utc_literal([window_end(), valid_until()] | min) ~ ' limit 1') -%}
     {%- if found.rows -%}
         {{ return(none) }}
     {%- endif -%}
     {%- set span = run_query(
-        'select cast(' ~ day_of('cast(min(occurred_at) as timestamptz)') ~ ' as text) as first_day,'
-        ~ ' cast(' ~ day_of('cast(max(occurred_at) as timestamptz)') ~ ' as text) as last_day from '
-        ~ logs
-        ~ " where occurred_at >= '1970-01-01' and occurred_at < '9999-01-01'").rows[0].dict() -%}
+        'select ' ~ cast_as(day_of(cast_as('min(occurred_at)', 'timestamptz')), 'text')
+        ~ ' as first_day, ' ~ cast_as(day_of(cast_as('max(occurred_at)', 'timestamptz')), 'text')
+        ~ ' as last_day from ' ~ event_logs()
+        ~ " as logs where occurred_at >= '1970-01-01' and occurred_at < '9999-01-01'").rows[0].dict() -%}
     {%- if not span['first_day'] -%}
         {{ return('The event log is empty.') }}
     {%- endif -%}

@@ -39,7 +39,7 @@ comment on column {{ schema }}.rollup_runs.kept_since is
 
 {#- At the start of plain dbt, which may be the first to run here. -#}
 {% macro create_run_log() -%}
-    {%- if is_run(selected_resources) and var('log_run', true) and not is_partial_build() -%}
+    {%- if on_postgres() and is_run(selected_resources) and var('log_run', true) and not is_partial_build() -%}
         {%- set found = run_query(
             "select 1 from pg_attribute where attrelid = to_regclass('" ~ run_log() ~ "')"
             ~ " and attname = 'kept_since' and not attisdropped") -%}

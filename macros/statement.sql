@@ -6,7 +6,7 @@
 {% macro statement(name=none, fetch_result=false, auto_begin=true, language='sql') -%}
     {%- set query = caller() -%}
     {%- call dbt.statement(name, fetch_result, auto_begin, language) -%}
-        {{ session_settings() }}
+        {{ session_settings() if on_postgres() }}
         {{ query }}
     {%- endcall -%}
 {%- endmacro %}
@@ -38,6 +38,11 @@
     set local work_mem = '64MB';
     set local random_page_cost = 1.1;
     set local jit = off;
+{%- endmacro %}
+
+{#- Whether this is PostgreSQL, where locks, the run log, and what is final are minded. -#}
+{% macro on_postgres() -%}
+    {{ return(target.type != 'spark') }}
 {%- endmacro %}
 
 {#- Whether dbt builds models and, of these nodes, some are of this project. -#}

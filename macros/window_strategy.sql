@@ -1,9 +1,7 @@
 {#-
-    How a rollup is written: the incremental strategy `window`. In one transaction it deletes the
-    rows that the run may change and inserts the computed ones. So readers see the window before
-    or after a run, never a mixture, and keys that no longer occur are deleted. Rows that differ
-    only in `dimension_key` are one set: what a run may not delete keeps the whole set from new
-    rows. A table without days, whose meta says nothing of events, is rewritten whole.
+    How a rollup is written: the incremental strategy `window`, by the rules of `replace_rows`, in
+    one transaction. So readers see the window before or after a run, never a mixture, and keys
+    that no longer occur are deleted.
 
     dbt's temporary table lasts until the session ends, which behind a pooler in transaction mode
     may take hours. So the rows move to one that is dropped with the transaction.
@@ -17,49 +15,17 @@
     {% if is_partial_build() or (model.fqn[1] == 'experiment' and not has_experiments()) %}
     -- What is computed is not of the whole source, so the rows stay.
     delete from {{ target }} where false
-    {%- elif not meta.get('shows_events') %}
-    delete from {{ target }};
-
-    insert into {{ target }} ({{ columns }})
-    select {{ columns }} from computed_rows
     {%- else %}
-    {%- set limits = limits_of(target, arg_dict['temp_relation']) -%}
-    {%- set set_key = arg_dict['unique_key'] | reject('equalto', 'dimension_key') | join(', ') %}
-    delete from {{ target }}
-    where
-        {{ meets_window(meta) }}
-        {%- if not allow_purged() %}
-        and {{ row_day(meta, 'since') }} >= '{{ limits['kept_from_day'] }}'
-            {%- if limits['is_purged'] %}
-        and not is_final
-            {%- endif %}
-        {%- endif %}
-        {%- if limits['is_older'] %}
-        and {{ is_final(row_day(meta, 'last')) }}
-        and ({{ set_key }}) not in (select {{ set_key }} from computed_rows where not is_final)
-        {%- endif %};
-
-    insert into {{ target }} ({{ columns }})
-    select {{ columns }}
-    from computed_rows
-    where
-        ({{ set_key }}) not in (
-            select {{ set_key }} from {{ target }} where {{ meets_window(meta) }}
-        )
-        {%- if limits['is_older'] %}
-        and is_final
-        {%- endif %}
-    {%- endif %}
+    {%- set limits = limits_of(target, arg_dict['temp_relation']) if meta.get('shows_events') else none -%}
+    {{ replace_rows(
+        target, 'computed_rows', columns, arg_dict['unique_key'], meta, limits,
+        first_day(), last_day(), allow_purged(), is_final(row_day(meta, 'last'))
+    ) }}
+    {%- endif -%}
 {%- endmacro %}
 
 {% macro is_in_days(day) -%}
     {{ day }} between '{{ first_day() }}' and '{{ last_day() }}'
-{%- endmacro %}
-
-{#- Whether a row's days meet the window. -#}
-{% macro meets_window(meta) -%}
-    {{ row_day(meta, 'first') }} <= '{{ last_day() }}'
-    and {{ row_day(meta, 'last') }} >= '{{ first_day() }}'
 {%- endmacro %}
 
 {#- For data tests: the rows that the latest run wrote. Only they were computed together. -#}
@@ -91,34 +57,16 @@
 {% macro limits_of(target, computed) -%}
     {%- set limits = run_query(limits_query(
         target, model.fqn[1], config.get('meta'))).rows[0].dict() -%}
-    {%- set note = [] -%}
-    {%- if limits['is_purged'] and limits['days_left'] and not allow_purged() -%}
-        {%- set days = limits['days_left'] ~ (' day' if limits['days_left'] == 1 else ' days')
-            ~ ', ' ~ limits['first_left'] ~ ' to ' ~ limits['last_left'] -%}
-        {%- do note.append(
-            (
-                'The source keeps ' ~ (limits['days_kept'] | int) ~ ' days, since '
-                ~ limits['kept_since'][:16] ~ ' UTC.' if limits['kept_since']
-                else 'The source has no valid event.'
-            ) ~ ' So ' ~ model.name ~ ' keeps its final rows of ' ~ days
-            ~ '. --allow-purged recomputes them from what is left.'
-        ) -%}
-    {%- endif -%}
-    {%- if limits['is_older'] -%}
-        {%- set days = run_query(
-            'select count(distinct ' ~ row_day(config.get('meta'), 'first') ~ ') from ' ~ computed ~ ' where not is_final').rows[0][0] -%}
-        {%- do note.append(
-            'A run already computed ' ~ model.name ~ ' as of ' ~ limits['newest'] ~ ' UTC. This'
-            ~ ' run, as of ' ~ as_of().strftime('%Y-%m-%d %H:%M:%S') ~ ', left alone what was not'
-            ~ ' final then, on ' ~ days ~ (' day' if days == 1 else ' days')
-            ~ '. --from recomputes days as of now.'
-        ) -%}
-    {%- endif -%}
-    {%- for text in note -%}
+    {%- set unfinished = run_query(unfinished_days(computed, config.get('meta'))).rows[0][0]
+        if limits['is_older'] else none -%}
+    {%- set notes = limits_notes(
+        model.name, limits, allow_purged(), as_of().strftime('%Y-%m-%d %H:%M:%S'), unfinished
+    ).strip().splitlines() -%}
+    {%- for text in notes -%}
         {%- do log(text, info=true) -%}
     {%- endfor -%}
     {%- do log('limits: ' ~ tojson({
-        'job': model.fqn[1], 'kept_since': limits['kept_since'], 'notes': note})) -%}
+        'job': model.fqn[1], 'kept_since': limits['kept_since'], 'notes': notes})) -%}
     {{ return(limits) }}
 {%- endmacro %}
 
@@ -144,12 +92,14 @@
     transaction, so it works behind a pooler in transaction mode.
 -#}
 {% macro lock_rollup() -%}
+    {%- if on_postgres() -%}
     {{ notice_lost_client() }};
     select pg_advisory_xact_lock(hashtextextended('{{ this }}', 0))
+    {%- endif -%}
 {%- endmacro %}
 
 {#- The models of this project that are written so. -#}
 {% macro window_models() -%}
     {{ return(graph.nodes.values() | selectattr('package_name', 'equalto', 'analytics_rollups')
-        | selectattr('config.incremental_strategy', 'equalto', 'window') | list if execute else []) }}
+        | selectattr('config.incremental_strategy', 'in', ('window', 'insert_overwrite')) | list if execute else []) }}
 {%- endmacro %}

@@ -79,7 +79,7 @@ daily as (
         day,
         dimension_key,
         count(anonymous_user_id) as dau,
-        cast(sum(submission_count) as double precision) as sessions_submitted,
+        {{ cast_as('sum(submission_count)', 'double precision') }} as sessions_submitted,
         count(is_logged_24h) as cohort_size,
         count(*) filter (where is_logged_24h) as converted_users
     from user_keys
@@ -98,18 +98,20 @@ final as (
         {{ is_final('daily.day', 'metric.horizon_days') }} as is_final,
         current_timestamp as computed_at
     from daily
-    cross join lateral (
-        values
-        ('dau', cast(dau as double precision), cast(null as jsonb), 0),
-        ('new_users', cohort_size, null, 0),
-        ('sessions_submitted', sessions_submitted, null, 0),
-        (
-            'logging_rate_24h',
-            {{ rate('converted_users', 'cohort_size') }},
-            jsonb_build_object('cohort_size', cohort_size, 'converted_users', converted_users),
+    cross join lateral {{ value_rows('metric', {
+        'metric_name': 'text', 'value': 'double precision', 'dimensions': 'jsonb',
+        'horizon_days': 'integer'
+    }, [
+        ["'dau'", cast_as('dau', 'double precision'), cast_as('null', 'jsonb'), 0],
+        ["'new_users'", 'cohort_size', 'null', 0],
+        ["'sessions_submitted'", 'sessions_submitted', 'null', 0],
+        [
+            "'logging_rate_24h'",
+            rate('converted_users', 'cohort_size'),
+            json_object({'cohort_size': 'cohort_size', 'converted_users': 'converted_users'}),
             1
-        )
-    ) as metric (metric_name, value, dimensions, horizon_days)
+        ]
+    ]) }}
 
 )
 

@@ -56,10 +56,7 @@ submissions as (
 
 lags as (
 
-    select
-        day,
-        unnest(lags) as lag_seconds
-    from event_counts
+    {{ lags_of('event_counts') }}
 
 ),
 
@@ -67,7 +64,7 @@ lag_percentiles as (
 
     select
         day,
-        percentile_cont(array[0.5, 0.95]) within group (order by lag_seconds) as percentiles
+        {{ percentiles_of('lag_seconds', [0.5, 0.95]) }} as percentiles
     from lags
     group by 1
 
@@ -90,6 +87,8 @@ daily as (
 
 ),
 
+{%- set seconds = "'" ~ '{"unit": "seconds"}' ~ "'" %}
+
 overall as (
 
     select
@@ -100,20 +99,22 @@ overall as (
         metric.dimensions,
         metric.horizon_days
     from daily
-    cross join lateral (
-        values
-        ('dau', cast(dau as double precision), cast(null as jsonb), 0),
-        ('new_users', cohort_size, null, 0),
-        ('sessions_submitted', sessions_submitted, null, 0),
-        (
-            'logging_rate_24h',
-            {{ rate('converted_users', 'cohort_size') }},
-            jsonb_build_object('cohort_size', cohort_size, 'converted_users', converted_users),
+    cross join lateral {{ value_rows('metric', {
+        'metric_name': 'text', 'value': 'double precision', 'dimensions': 'jsonb',
+        'horizon_days': 'integer'
+    }, [
+        ["'dau'", cast_as('dau', 'double precision'), cast_as('null', 'jsonb'), 0],
+        ["'new_users'", 'cohort_size', 'null', 0],
+        ["'sessions_submitted'", 'sessions_submitted', 'null', 0],
+        [
+            "'logging_rate_24h'",
+            rate('converted_users', 'cohort_size'),
+            json_object({'cohort_size': 'cohort_size', 'converted_users': 'converted_users'}),
             1
-        ),
-        ('ingestion_lag_p50', coalesce(percentiles[1], 0), '{"unit": "seconds"}', 0),
-        ('ingestion_lag_p95', coalesce(percentiles[2], 0), '{"unit": "seconds"}', 0)
-    ) as metric (metric_name, value, dimensions, horizon_days)
+        ],
+        ["'ingestion_lag_p50'", 'coalesce(' ~ percentile_of('percentiles', 0) ~ ', 0)', seconds, 0],
+        ["'ingestion_lag_p95'", 'coalesce(' ~ percentile_of('percentiles', 1) ~ ', 0)', seconds, 0]
+    ]) }}
 
 ),
 
@@ -124,10 +125,9 @@ by_name as (
         'event_volume_by_name' as metric_name,
         {{ dimension_key('event_counts.event_name') }} as dimension_key,
         event_counts.event_count as value,
-        jsonb_build_object(
-            'event_name', event_counts.event_name,
-            'day', to_char(event_counts.day, 'YYYY-MM-DD')
-        ) as dimensions,
+        {{ json_object({
+            'event_name': 'event_counts.event_name', 'day': day_text('event_counts.day')
+        }) }} as dimensions,
         0 as horizon_days
     from event_counts
     inner join days on days.day = event_counts.day
@@ -148,7 +148,7 @@ rollups as (
         day,
         metric_name,
         'overall' as dimension_key,
-        cast(value as double precision) as value,
+        {{ cast_as('value', 'double precision') }} as value,
         dimensions,
         horizon_days
     from ({{ own_metrics }}) as own_metrics

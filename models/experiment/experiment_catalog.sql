@@ -17,7 +17,8 @@ numbered as (
         *,
         row_number() over (
             partition by experiment_id
-            order by status, start_at, end_at, targeting
+            order by
+                status nulls last, start_at nulls last, end_at nulls last, targeting nulls last
         ) as place
     from experiments
 
@@ -27,15 +28,12 @@ variant_lists as (
 
     select
         experiment_id,
-        jsonb_agg(
-            jsonb_build_object(
-                'variant_id', {{ id_key('variant_id') }},
-                'variant_name', variant_name,
-                'weight', weight,
-                'is_control', is_control
-            )
-            order by {{ id_key('variant_id') }}, variant_name, weight, is_control
-        ) as variants
+        {{ json_objects({
+            'variant_id': id_key('variant_id'),
+            'variant_name': 'variant_name',
+            'weight': 'weight',
+            'is_control': 'is_control',
+        }, [id_key('variant_id'), 'variant_name', 'weight', 'is_control']) }} as variants
     from variants
     group by 1
 

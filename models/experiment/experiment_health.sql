@@ -24,7 +24,7 @@ stored as (
     where metric_name = (
         select metric_name
         from metrics
-        order by delay_hours + window_hours desc, metric_name collate "C"
+        order by delay_hours + window_hours desc, metric_name {{- by_bytes() }}
         limit 1
     )
 
@@ -63,7 +63,7 @@ shares as (
     select
         *,
         case
-            when weight > 0 then users / nullif(cast(all_users as double precision), 0)
+            when weight > 0 then users / nullif({{ cast_as('all_users', 'double precision') }}, 0)
         end as share
     from all_counts
 
@@ -78,19 +78,16 @@ splits as (
         coalesce(sum(users) filter (where weight > 0), 0) as users,
         sum(crossover_users) as crossover_users,
         sum(crossover_users) / nullif(
-            cast(sum(users + crossover_users) as double precision), 0
+            {{ cast_as('sum(users + crossover_users)', 'double precision') }}, 0
         ) as crossover_share,
-        jsonb_agg(
-            jsonb_build_object(
-                'variant_id', variant_id,
-                'users', users,
-                'crossover_users', crossover_users,
-                'weight', weight,
-                'expected_share', expected_share,
-                'share', share
-            )
-            order by variant_id
-        ) as variants,
+        {{ json_objects({
+            'variant_id': 'variant_id',
+            'users': 'users',
+            'crossover_users': 'crossover_users',
+            'weight': 'weight',
+            'expected_share': 'expected_share',
+            'share': 'share',
+        }, ['variant_id']) }} as variants,
         count(weight) as weighted_variants,
         sum(
             power(users - all_users * expected_share, 2) / nullif(all_users * expected_share, 0)
@@ -110,7 +107,7 @@ chi2 as (
         chi2,
         sqrt(chi2) as chi,
         weighted_variants - 1 as df,
-        cast(mod(weighted_variants - 1, 2) as double precision) / 2 as half
+        {{ cast_as('mod(weighted_variants - 1, 2)', 'double precision') }} / 2 as half
     from splits
     where weighted_variants >= 2 and users > 0
 
@@ -124,7 +121,7 @@ terms as (
         - sum(ln(place - chi2.half)) over (partition by chi2.experiment_id order by place)
         - chi2.half * ln(pi()) as log_term
     from chi2
-    cross join lateral generate_series(1, (chi2.df - 1) / 2) as place
+    cross join lateral {{ series(1, '(chi2.df - 1) / 2', 'place') }}
     where chi2.chi2 > 0
 
 ),

@@ -17,7 +17,7 @@ first_weeks as (
 ),
 
 -- PostgreSQL would materialize this CTE, which costs more than reading the table twice.
-assignments as not materialized (
+assignments as {{ not_materialized() }} (
 
     select
         assignments.anonymous_user_id,
@@ -100,24 +100,31 @@ metrics as (
         daily.variant_id,
         metric.metric_name,
         metric.value,
-        jsonb_build_object(
-            'day', to_char(daily.day, 'YYYY-MM-DD'),
-            'cohort_size', daily.cohort_size
-        ) || metric.dimensions as dimensions,
+        {{ json_merged(
+            json_object({'day': day_text('daily.day'), 'cohort_size': 'daily.cohort_size'}),
+            'metric.dimensions'
+        ) }} as dimensions,
         metric.horizon_days
     from daily
-    cross join lateral (
-        values
-        ('users_assigned', cast(users_assigned as double precision), cast('{}' as jsonb), 0),
-        ('users_active_d1', active_users, '{}', 1),
-        ('sessions_submitted_d7', sessions_submitted, '{}', 7),
-        (
-            'logging_rate_24h_by_variant',
-            {{ rate('converted_users', 'cohort_size') }},
-            jsonb_build_object('converted_users', converted_users),
+    cross join lateral {{ value_rows('metric', {
+        'metric_name': 'text', 'value': 'double precision', 'dimensions': 'jsonb',
+        'horizon_days': 'integer'
+    }, [
+        [
+            "'users_assigned'",
+            cast_as('users_assigned', 'double precision'),
+            cast_as("'{}'", 'jsonb'),
+            0
+        ],
+        ["'users_active_d1'", 'active_users', "'{}'", 1],
+        ["'sessions_submitted_d7'", 'sessions_submitted', "'{}'", 7],
+        [
+            "'logging_rate_24h_by_variant'",
+            rate('converted_users', 'cohort_size'),
+            json_object({'converted_users': 'converted_users'}),
             1
-        )
-    ) as metric (metric_name, value, dimensions, horizon_days)
+        ]
+    ]) }}
 
 ),
 

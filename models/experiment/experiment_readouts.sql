@@ -76,7 +76,7 @@ pairs as {{ materialized() }} (
         control.pre_covariance as c0,
         control.pre_comoment + variant.pre_comoment as comoment,
         control.pre_m2 + variant.pre_m2 as pre_m2,
-        control.users / (1 + cast(control.users as double precision) / variant.users) as between,
+        control.users / (1 + {{ cast_as('control.users', 'double precision') }} / variant.users) as between,
         least(control.first_day, variant.first_day) as first_day,
         greatest(control.last_day, variant.last_day) as last_day,
         coalesce(greatest(control.day_count, variant.day_count), 0) as cohort_days,
@@ -198,7 +198,7 @@ ranked as (
         row_number() over family as place,
         count(*) over (partition by experiment_id, role) as family_size
     from p_values
-    window family as (partition by experiment_id, role order by p_value)
+    window family as (partition by experiment_id, role order by p_value nulls last)
 
 ),
 

@@ -33,7 +33,7 @@ metric_events as (
 
 ),
 
-wanted as materialized (
+wanted as {{ materialized() }} (
 
     select
         metrics.metric_id,
@@ -69,7 +69,10 @@ exposures as (
         exposures.*,
         {{ day_of('exposures.exposed_at') }} as day,
         variants.arm_id,
-        row_number() over () as exposure_id
+        {{ row_id([
+            'exposures.experiment_id', 'exposures.variant_id', 'exposures.anonymous_user_id',
+            'exposures.exposed_at'
+        ]) }} as exposure_id
     from window_exposures as exposures
     inner join variants
         on
@@ -117,8 +120,22 @@ user_events as (
 
 ),
 
--- The lateral subquery goes through the few metrics for each event, whatever the planner thinks of
--- their number. Metric 0 stands for events that name another variant.
+-- Metric 0 stands for events that name another variant.
+{%- set changed = 'user_events.other_variant is not null' %}
+{%- set matches %}
+    (metrics.event_name = user_events.event_name or metrics.event_name is null)
+    and (
+        (
+            user_events.age between metrics.opens and metrics.closes
+            and not (metrics.is_open_below and user_events.age = metrics.opens)
+        )
+        or (
+            user_events.age < interval '0 days'
+            and user_events.age >= interval '-14 days'
+        )
+    )
+{%- endset %}
+
 counted as (
 
     select
@@ -129,41 +146,22 @@ counted as (
         case when wanted.metric_id = 0 then user_events.other_variant end as other_variant,
         min(user_events.age) as age,
         count(*) filter (
-            where user_events.age >= interval '0' and not wanted.is_denominator
+            where user_events.age >= interval '0 days' and not wanted.is_denominator
         ) as event_count,
         count(*) filter (
-            where user_events.age >= interval '0' and wanted.is_denominator
+            where user_events.age >= interval '0 days' and wanted.is_denominator
         ) as denominator_count,
         count(*) filter (
-            where user_events.age < interval '0' and not wanted.is_denominator
+            where user_events.age < interval '0 days' and not wanted.is_denominator
         ) as pre_count
     from user_events
-    -- noqa: disable=LT02
-    cross join lateral (
-        select
-            metrics.metric_id,
-            metrics.is_denominator
-        from wanted as metrics
-        where
-            (metrics.event_name = user_events.event_name or metrics.event_name is null)
-            and (
-                (
-                    user_events.age between metrics.opens and metrics.closes
-                    and not (metrics.is_open_below and user_events.age = metrics.opens)
-                )
-                or (
-                    user_events.age < interval '0'
-                    and user_events.age >= interval '-14 days'
-                )
-            )
-        union all
-        select
-            0 as metric_id,
-            false as is_denominator
-        where user_events.other_variant is not null
-        limit all offset 0
-    ) as wanted
-    -- noqa: enable=LT02
+    {{ join_matching(
+        'wanted',
+        {'metric_id': '0', 'is_denominator': 'false'},
+        ['event_name', 'opens', 'closes', 'is_open_below'],
+        matches,
+        changed
+    ) }}
     group by 1, 2, 3, 4, 5
 
 ),
@@ -222,14 +220,14 @@ sums as (
         day,
         arm_id,
         metric_id,
-        sum(value) as value,
-        sum(value * value) as value_squares,
-        sum(pre_value) as pre,
-        sum(pre_value * pre_value) as pre_squares,
-        sum(value * pre_value) as pre_products,
-        sum(denominator) as denominator,
-        sum(denominator * denominator) as denominator_squares,
-        sum(value * denominator) as denominator_products
+        {{ exact_sum('value') }} as value,
+        {{ exact_sum('value * value') }} as value_squares,
+        {{ exact_sum('pre_value') }} as pre,
+        {{ exact_sum('pre_value * pre_value') }} as pre_squares,
+        {{ exact_sum('value * pre_value') }} as pre_products,
+        {{ exact_sum('denominator') }} as denominator,
+        {{ exact_sum('denominator * denominator') }} as denominator_squares,
+        {{ exact_sum('value * denominator') }} as denominator_products
     from measured
     group by 1, 2, 3
 

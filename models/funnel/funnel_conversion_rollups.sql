@@ -63,7 +63,9 @@ entries as (
         first_of_days.entered_at,
         events.conversion_window,
         min(events.experiment_map) as experiment_map,
-        row_number() over () as entry_id
+        {{ row_id([
+            'first_of_days.funnel_id', 'first_of_days.anonymous_user_id', 'first_of_days.day'
+        ]) }} as entry_id
         {{- each_dimension('min(events.{})') }}
     from first_of_days
     inner join step_1_events as events
@@ -82,7 +84,7 @@ entrants as (
         anonymous_user_id,
         min(entered_at) as first_entry,
         max(entered_at + conversion_window) as last_moment,
-        row_number() over () as entrant_id
+        {{ row_id(['funnel_id', 'anonymous_user_id']) }} as entrant_id
     from entries
     group by 1, 2
 
@@ -130,7 +132,9 @@ numbered as (
         occurred_at,
         entry_id,
         count(entry_id) over journey as latest_entry,
-        lag(step) over journey as previous_step
+        {{ lag_in(
+            'step', 'journey', 'partition by entrant_id order by occurred_at, step'
+        ) }} as previous_step
     from journeys
     window journey as (
         partition by entrant_id order by occurred_at, step rows unbounded preceding
@@ -205,13 +209,13 @@ reached as (
     select
         entry_id,
         1 as step,
-        cast(0 as double precision) as seconds
+        {{ cast_as('0', 'double precision') }} as seconds
     from entries
     union all
     select
         numbered.entry_id,
         spans.step,
-        date_part('epoch', spans.occurred_at - numbered.occurred_at) as seconds
+        {{ seconds_between('numbered.occurred_at', 'spans.occurred_at') }} as seconds
     from numbered
     inner join entries on entries.entry_id = numbered.entry_id
     inner join spans
@@ -227,7 +231,7 @@ maps as (
 
     select
         experiment_map,
-        row_number() over () as map_id
+        {{ row_id(['experiment_map']) }} as map_id
     from entries
     where experiment_map is not null
     group by 1
@@ -235,15 +239,15 @@ maps as (
 ),
 
 -- Materialized, so that each map is taken apart once, not for each entry.
-map_keys as materialized (
+map_keys as {{ materialized() }} (
 
     select
         maps.map_id,
         {{ variant_key('variant.experiment_id', 'variant.variant_id') }} as dimension_key
     from maps
-    cross join lateral (
-        {{ json_pairs(jsonb_of('maps.experiment_map')) }}
-    ) as variant (experiment_id, variant_id)
+    cross join lateral {{ json_pairs(
+        'maps.experiment_map', 'variant', 'experiment_id', 'variant_id'
+    ) }}
 
 ),
 
@@ -276,7 +280,7 @@ cells as (
         funnel_id,
         day,
         dimension_key,
-        cast(row_number() over () as integer) as cell_id
+        {{ row_id(['funnel_id', 'day', 'dimension_key'], 'integer') }} as cell_id
     from entry_keys
     group by 1, 2, 3
 
@@ -302,7 +306,7 @@ medians as (
         entry_cells.cell_id,
         reached.step,
         count(*) as users_count,
-        percentile_cont(0.5) within group (order by reached.seconds) as median_seconds
+        {{ median_of('reached.seconds') }} as median_seconds
     from reached
     inner join entry_cells on entry_cells.entry_id = reached.entry_id
     group by 1, 2

@@ -38,7 +38,7 @@ numbered as (
 
     select
         *,
-        dense_rank() over (order by experiment_map) as map_id
+        {{ value_id('experiment_map') }} as map_id
     from step_maps
 
 ),
@@ -60,9 +60,9 @@ map_variants as (
         variant.experiment_id,
         variant.variant_id
     from maps
-    cross join lateral (
-        {{ json_pairs(jsonb_of('maps.experiment_map')) }}
-    ) as variant (experiment_id, variant_id)
+    cross join lateral {{ json_pairs(
+        'maps.experiment_map', 'variant', 'experiment_id', 'variant_id'
+    ) }}
 
 ),
 
@@ -72,7 +72,7 @@ pairs as (
     select
         experiment_id,
         variant_id,
-        row_number() over () as pair_id
+        {{ row_place(['experiment_id', 'variant_id']) }} as pair_id
     from map_variants
     group by 1, 2
 

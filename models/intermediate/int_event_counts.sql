@@ -10,13 +10,8 @@ event_counts as (
     select
         {{ day_of('occurred_at') }} as day,
         event_name,
-        count(*) as event_count,
-        array_agg(
-            case
-                when isfinite(received_at)
-                    then greatest(date_part('epoch', received_at - occurred_at), 0)
-            end
-        ) as lags
+        count(*) as event_count
+        {{- collected_lags() }}
     from events
     group by 1, 2
 

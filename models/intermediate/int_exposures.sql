@@ -27,8 +27,8 @@ exposures as (
     inner join experiments on experiments.experiment_id = assignments.experiment_id
     where
         assignments.anonymous_user_id is not null
-        and assignments.assigned_at >= coalesce(experiments.start_at, '-infinity')
-        and assignments.assigned_at < coalesce(experiments.end_at, 'infinity')
+        and assignments.assigned_at >= coalesce(experiments.start_at, {{ before_all_time() }})
+        and assignments.assigned_at < coalesce(experiments.end_at, {{ after_all_time() }})
         and assignments.assigned_at <= {{ utc_literal(valid_until()) }}
         and exists (
             select 1

@@ -28,11 +28,8 @@ metric_events as (
         lists.is_denominator,
         coalesce(key_events.event_name, {{ text_id('names.event_name') }}) as event_name
     from lists
-    left join lateral (
-        select *
-        from unnest(string_to_array(nullif(lists.event_names, ''), '|'))
-    ) as names (event_name) on true
-    left join unnest(array[{{ key_event_literals() }}]) as key_events (event_name)
+    {{ join_parts("nullif(lists.event_names, '')", '|', 'names', 'event_name') }}
+    left join {{ list_rows(key_event_literals(), 'key_events', 'event_name') }}
         on names.event_name = '$key_event'
 
 )

@@ -66,7 +66,7 @@ spans as (
     select
         periods.period,
         visit_counts.dimension_key,
-        greatest(visit_counts.day, '{{ first_day() }}') as begins,
+        greatest(visit_counts.day, date '{{ first_day() }}') as begins,
         least(visit_counts.day + periods.days, visit_counts.next_day) as ends,
         visit_counts.user_count
     from visit_counts

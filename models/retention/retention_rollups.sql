@@ -119,7 +119,7 @@ cells as (
         cohorts.cohort_start + period_number * cohorts.days as period_start,
         cohorts.cohort_start + (period_number + 1) * cohorts.days - 1 as period_end
     from cohorts
-    cross join lateral generate_series(0, cohorts.last_number) as period_number
+    cross join lateral {{ series(0, 'cohorts.last_number', 'period_number') }}
 
 ),
 

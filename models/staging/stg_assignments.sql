@@ -14,7 +14,7 @@ renamed as (
         {{ text_id('anonymous_user_id') }} as anonymous_user_id,
         {{ text_id('experiment_id') }} as experiment_id,
         {{ text_id('variant_id') }} as variant_id,
-        cast(assigned_at as timestamptz) as assigned_at
+        {{ cast_as('assigned_at', 'timestamptz') }} as assigned_at
     from source
 
 )

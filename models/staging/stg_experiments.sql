@@ -14,10 +14,10 @@ renamed as (
 
     select
         {{ text_id('experiment_id') }} as experiment_id,
-        cast(status as text) as status,
-        cast(start_at as timestamptz) as start_at,
-        cast(end_at as timestamptz) as end_at,
-        cast(targeting as text) as targeting
+        {{ cast_as('status', 'text') }} as status,
+        {{ cast_as('start_at', 'timestamptz') }} as start_at,
+        {{ cast_as('end_at', 'timestamptz') }} as end_at,
+        {{ cast_as('targeting', 'text') }} as targeting
     from source
     where experiment_id is not null
 

@@ -8,7 +8,7 @@ with cohorts as (
     select
         day,
         experiment_id,
-        sum(cast(dimensions ->> 'cohort_size' as integer)) as cohort_size
+        sum(cast({{ json_text('dimensions', 'cohort_size') }} as integer)) as cohort_size
     from {{ latest_rows(ref('experiment_metric_rollups')) }} as rollups
     where metric_name = 'users_assigned'
     group by 1, 2

@@ -15,11 +15,11 @@ days as (
         coalesce(sum(value) filter (
             where
             metric_name = 'event_volume_by_name'
-            and {{ is_key_event("dimensions ->> 'event_name'") }}
+            and {{ is_key_event(json_text('dimensions', 'event_name')) }}
         ), 0) as session_volume,
         max(value) filter (where metric_name = 'logging_rate_24h') as logging_rate,
-        max(cast(dimensions ->> 'cohort_size' as integer)) as cohort_size,
-        max(cast(dimensions ->> 'converted_users' as integer)) as converted_users,
+        max(cast({{ json_text('dimensions', 'cohort_size') }} as integer)) as cohort_size,
+        max(cast({{ json_text('dimensions', 'converted_users') }} as integer)) as converted_users,
         max(value) filter (where metric_name = 'ingestion_lag_p50') as lag_p50,
         max(value) filter (where metric_name = 'ingestion_lag_p95') as lag_p95
     from rollups

@@ -11,9 +11,9 @@ variants as (
         day,
         experiment_id,
         variant_id,
-        min(cast(dimensions ->> 'cohort_size' as integer)) as smallest_cohort,
-        max(cast(dimensions ->> 'cohort_size' as integer)) as largest_cohort,
-        max(cast(dimensions ->> 'converted_users' as integer)) as converted_users,
+        min(cast({{ json_text('dimensions', 'cohort_size') }} as integer)) as smallest_cohort,
+        max(cast({{ json_text('dimensions', 'cohort_size') }} as integer)) as largest_cohort,
+        max(cast({{ json_text('dimensions', 'converted_users') }} as integer)) as converted_users,
         max(value) filter (where metric_name = 'sessions_submitted_d7') as sessions_submitted
     from rollups
     group by 1, 2, 3

@@ -15,7 +15,7 @@ dimensions as (
         split_part(dimension_key, '=', 1) as dimension,
         sum(users_count) as users_count
     from rollups
-    where strpos(dimension_key, ':') = 0 and strpos(dimension_key, '=') > 0
+    where position(':' in dimension_key) = 0 and position('=' in dimension_key) > 0
     group by 1, 2, 3, 4
 
 ),

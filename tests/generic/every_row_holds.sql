@@ -12,7 +12,7 @@ with checked as (
         concat_ws(
             ', '
             {%- for name, condition in claims.items() %},
-            case when ({{ condition }}) is not true then '{{ name }}' end
+            case when ({{ render(condition) }}) is not true then '{{ name }}' end
             {%- endfor %}
         ) as broken_claims
     from {{ latest_rows(model, day) }} as rollups

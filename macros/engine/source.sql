@@ -1,0 +1,126 @@
+{#- A table of the app in `from`. On Spark it may be Parquet below LAKE_PATH. -#}
+{% macro app_table(name) -%}
+    {{ return(adapter.dispatch('app_table', 'analytics_rollups')(name)) }}
+{%- endmacro %}
+
+{% macro default__app_table(name) -%}
+    {{ return(source('app', name)) }}
+{%- endmacro %}
+
+{% macro spark__app_table(name) -%}
+    {%- set relation = source('app', name) -%}
+    {%- set lake = env_var('LAKE_PATH', '') | trim -%}
+    {{ return('parquet.`' ~ lake.rstrip('/') | replace('`', '``') ~ '/' ~ name ~ '`' if lake else relation) }}
+{%- endmacro %}
+
+{#-
+    The event log, without an alias: with `--empty` and `--sample`, dbt puts one behind it. What
+    occurred before or after two times may be missing, so that Spark reads no more of the log's
+    partitions, which are days of UTC.
+-#}
+{% macro event_logs(since=none, until=none) -%}
+    {{ return(adapter.dispatch('event_logs', 'analytics_rollups')(since, until)) }}
+{%- endmacro %}
+
+{% macro default__event_logs(since=none, until=none) -%}
+    (select * from {{ app_table('event_logs') }})
+{%- endmacro %}
+
+{% macro spark__event_logs(since=none, until=none) -%}
+    (
+        select * from {{ app_table('event_logs') }}
+        {%- if since is not none and event_columns().get('day') == 'date' %}
+        where day between date '{{ since.date() }}' and date '{{ until.date() }}'
+        {%- endif %}
+    )
+{%- endmacro %}
+
+{#- The types of the event log's columns by name. `experiment_map` may be missing. -#}
+{% macro event_columns() -%}
+    {%- if not execute or model.resource_type == 'unit_test' -%}
+        {{ return({'experiment_map': 'jsonb'}) }}
+    {%- endif -%}
+    {{ return(adapter.dispatch('event_columns', 'analytics_rollups')()) }}
+{%- endmacro %}
+
+{% macro default__event_columns() -%}
+    {%- set types = {} -%}
+    {%- for name, type in run_query(
+        'select attname, cast(cast(atttypid as regtype) as text) from pg_attribute'
+        ~ " where attrelid = to_regclass('" ~ source('app', 'event_logs').render() ~ "')"
+        ~ ' and attnum > 0 and not attisdropped'
+    ).rows -%}
+        {%- do types.update({name: type}) -%}
+    {%- endfor -%}
+    {{ return(types) }}
+{%- endmacro %}
+
+{#- Asked for once per node, because Spark opens a file of the lake to know. -#}
+{% macro spark__event_columns() -%}
+    {%- if 'event_columns' not in model -%}
+        {%- set types = {} -%}
+        {%- for column in run_query(
+            'describe query select * from ' ~ app_table('event_logs')).rows -%}
+            {%- do types.update({column[0]: column[1]}) -%}
+        {%- endfor -%}
+        {%- do model.update({'event_columns': types}) -%}
+    {%- endif -%}
+    {{ return(model['event_columns']) }}
+{%- endmacro %}
+
+{#- Whether a column's type holds JSON. -#}
+{% macro is_json(type) -%}
+    {{ return(type == ('string' if target.type == 'spark' else 'jsonb')) }}
+{%- endmacro %}
+
+{#- Which tables of the app, besides the event log, are missing. -#}
+{% macro missing_of(names) -%}
+    {{ return(adapter.dispatch('missing_of', 'analytics_rollups')(names)) }}
+{%- endmacro %}
+
+{% macro default__missing_of(names) -%}
+    {%- set missing = [] -%}
+    {%- for name in names if not is_stored(source('app', name)) -%}
+        {%- do missing.append(name) -%}
+    {%- endfor -%}
+    {{ return(missing) }}
+{%- endmacro %}
+
+{#-
+    Only the lake's root is certain to be there, so it is listed. Once per node, because it lists
+    the files of the event log too.
+-#}
+{% macro spark__missing_of(names) -%}
+    {%- set lake, missing = env_var('LAKE_PATH', '') | trim, [] -%}
+    {%- if not lake -%}
+        {{ return(default__missing_of(names)) }}
+    {%- endif -%}
+    {%- if 'lake_tables' not in model -%}
+        {%- set found = run_query(
+            "select distinct regexp_extract(path, '/([a-z_]+)/[^/]+$', 1) from binaryFile.`"
+            ~ lake.rstrip('/') | replace('`', '``')
+            ~ "` with (recursiveFileLookup = true, pathGlobFilter = '*.parquet')"
+        ).columns[0].values() | list -%}
+        {%- do model.update({'lake_tables': found}) -%}
+    {%- endif -%}
+    {%- for name in names if name not in model['lake_tables'] -%}
+        {%- do missing.append(name) -%}
+    {%- endfor -%}
+    {{ return(missing) }}
+{%- endmacro %}
+
+{#- Whether a table is in the database, by a look at the database itself. -#}
+{% macro is_stored(relation) -%}
+    {{ return(adapter.dispatch('is_stored', 'analytics_rollups')(relation)) }}
+{%- endmacro %}
+
+{#- dbt's own look-up knows no foreign tables. -#}
+{% macro default__is_stored(relation) -%}
+    {{ return(run_query("select to_regclass('" ~ relation.render() ~ "')").rows[0][0] is not none) }}
+{%- endmacro %}
+
+{% macro spark__is_stored(relation) -%}
+    {{ return(
+        adapter.get_relation(relation.database, relation.schema, relation.identifier) is not none
+    ) }}
+{%- endmacro %}
