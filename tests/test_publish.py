@@ -4,6 +4,8 @@ What Spark would compute, PostgreSQL computes here in a schema of its own.
 """
 
 import re
+import subprocess
+import sys
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
@@ -13,7 +15,7 @@ from psycopg import sql
 from psycopg.rows import dict_row
 from tables import NOW
 
-from dbt_project import database, publish, run_log
+from dbt_project import ROOT, database, publish, run_log
 from dbt_project.messages import DatabaseError
 from dbt_project.window import JOBS, Window
 
@@ -107,7 +109,7 @@ def published(conn, read, given, jobs=JOBS, schema="analytics", **options):
     run_log.create(conn, schema)
     options = {"begins": begins(conn, given.as_of.replace(tzinfo=None))} | options
     with run_log.held(conn.info.dsn, conn, schema, jobs, given) as runs:
-        publish.publish_runs(conn, schema, runs, read, given, **options)
+        publish.publish_runs(conn.info.dsn, schema, runs, read, given, **options)
     return runs
 
 
@@ -234,6 +236,43 @@ def test_run_that_ends_in_between_changes_nothing(app, conn, compute, problem):
     assert conn.execute(query).fetchone() == ("FAILED", 0)
 
 
+KILLED = """
+import sys, time
+from datetime import datetime
+from dbt_project import ROOT, database, publish, run_log
+from dbt_project.window import Window
+
+def read(table, columns):
+    print(table, flush=True)
+    time.sleep(600 if table == "daily_metric_rollups" else 0)
+    return []
+
+with database.connect(sys.argv[1], autocommit=True) as conn:
+    window = Window(datetime.fromisoformat(sys.argv[2]), 14)
+    with run_log.held(sys.argv[1], conn, "analytics", ["daily"], window) as runs:
+        publish.publish_runs(sys.argv[1], "analytics", runs, read, window, begins=window.start)
+"""
+
+
+def test_killed_run_changes_nothing_and_blocks_nobody(app, conn, compute):
+    compute("computed", "--job", "daily")
+    published(conn, reader(conn, "computed"), window(), ["daily"])
+    before = contents(conn, "analytics", _tables_of("daily"), ())
+    arguments = [conn.info.dsn, f"{NOW + DAY}+00:00"]
+    command = [sys.executable, "-c", KILLED, *arguments]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline().strip() == "daily_dimension_rollups"
+        assert process.stdout.readline().strip() == "daily_metric_rollups"
+        assert contents(conn, "analytics", _tables_of("daily"), ()) == before
+        process.kill()
+    assert contents(conn, "analytics", _tables_of("daily"), ()) == before
+    [run] = published(conn, reader(conn, "computed"), window(), ["daily"])
+    assert run.ok and run.rows_written
+    query = "select status, rows_written, error_text from analytics.rollup_runs order by started_at"
+    assert [row[0] for row in conn.execute(query)] == ["SUCCESS", "FAILED", "SUCCESS"]
+    assert conn.execute(query).fetchall()[1][1:] == (0, run_log.ORPHANED)
+
+
 def _tables_of(job):
     return [rollup.name for rollup in publish.rollups(job)]
 
@@ -247,9 +286,8 @@ def test_rows_that_the_table_refuses_change_nothing(app, conn, compute):
         return rows + rows[:1] if table == "daily_metric_rollups" else rows
 
     daily, funnel = published(conn, twice, window(), ["daily", "funnel"])
-    assert daily.errors[0].startswith(
-        "Publishing to PostgreSQL failed, and changed nothing: duplicate key value violates unique"
-    )
+    assert daily.errors[0].startswith("duplicate key value violates unique constraint")
+    assert daily.errors[0].endswith(". Nothing of job daily was published to PostgreSQL.")
     assert daily.permanent and not daily.rows_written
     assert funnel.ok and funnel.rows_written
     assert conn.execute("select to_regclass('analytics.daily_metric_rollups')").fetchone() == (
@@ -265,7 +303,12 @@ def test_job_that_failed_on_spark_is_not_published(app, conn, compute):
     with run_log.held(conn.info.dsn, conn, "analytics", ["daily", "funnel"], window()) as runs:
         runs[0].errors.append("test every_row_holds: fail")
         publish.publish_runs(
-            conn, "analytics", runs, reader(conn, "computed"), window(), begins=begins(conn)
+            conn.info.dsn,
+            "analytics",
+            runs,
+            reader(conn, "computed"),
+            window(),
+            begins=begins(conn),
         )
     assert runs[0].errors[1:] == ["Nothing of job daily was published to PostgreSQL."]
     assert conn.execute("select to_regclass('analytics.daily_metric_rollups')").fetchone() == (
