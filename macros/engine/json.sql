@@ -94,7 +94,10 @@
 {%- endmacro %}
 
 {% macro spark__json_merged(first, second) -%}
-    regexp_replace(concat({{ first }}, {{ second }}), '[}][{](?=[^}])', ',')
+    case
+        when {{ second }} = '{}' then {{ first }}
+        else left({{ first }}, length({{ first }}) - 1) || ',' || substr({{ second }}, 2)
+    end
 {%- endmacro %}
 
 {#- A property of an object, as text. -#}
