@@ -81,7 +81,7 @@ def _exported(column: Column, read: str | None) -> Exported:
         # As jsonb prints it, since keys and values are compared as text.
         text = f"cast({name} as text)"
         if column.base != "jsonb":
-            text = f"cast({macros('json').jsonb_of(text)} as text)"
+            text = f"cast({macros('engine/json').default__jsonb_of(text)} as text)"
         return Exported(column.name, text, "string")
     if column.base in WHOLE and read not in ("text", "name"):
         return Exported(column.name, f"cast({name} as bigint)", "int64")

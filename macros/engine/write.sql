@@ -29,7 +29,7 @@
         {%- set keys = [keys] if keys is string else keys -%}
         {%- set emptied = [] -%}
         {%- for row in run_query(
-            'select ' ~ keys | join(', ') ~ ' from ' ~ this ~ ' where ' ~ meets_window(meta)
+            'select ' ~ keys | join(', ') ~ ' from ' ~ this ~ ' where ' ~ meets_days(meta, first_day(), last_day())
             ~ ' group by ' ~ keys | join(', ')
             ~ ' having max(computed_at) < ' ~ utc_literal(run_started_at)).rows -%}
             {%- set values = [] -%}
