@@ -31,7 +31,8 @@ def undescribed(manifest):
     nodes += manifest.sources.values()
     macros = [macro for macro in manifest.macros.values() if macro.package_name == PROJECT]
     # The macro that dispatches is described.
-    macros = [macro for macro in macros if not macro.name.startswith(("default__", "postgres__"))]
+    engines = ("default__", "postgres__", "spark__")
+    macros = [macro for macro in macros if not macro.name.startswith(engines)]
     others = [*manifest.unit_tests.values(), *macros]
     lacking = [one.unique_id for one in (*nodes, *others) if not one.description.strip()]
     columns = [(node.unique_id, c) for node in nodes for c in node.columns.values()]

@@ -7,10 +7,55 @@
     {{ return(source('app', name)) }}
 {%- endmacro %}
 
+{#- The hook `open_lake` made a view of it, except for commands without hooks, such as compile. -#}
 {% macro spark__app_table(name) -%}
     {%- set relation = source('app', name) -%}
-    {%- set lake = env_var('LAKE_PATH', '') | trim -%}
-    {{ return('parquet.`' ~ lake.rstrip('/') | replace('`', '``') ~ '/' ~ name ~ '`' if lake else relation) }}
+    {%- if not lake_path() -%}
+        {{ return(relation) }}
+    {%- elif flags.WHICH in ('build', 'run', 'seed', 'snapshot', 'test') -%}
+        {{ return('global_temp.' ~ lake_view(name)) }}
+    {%- endif -%}
+    {{ return('parquet.`' ~ (lake_path() ~ '/' ~ name) | replace('`', '``') ~ '`') }}
+{%- endmacro %}
+
+{% macro lake_path() -%}
+    {{ return((env_var('LAKE_PATH', '') | trim).rstrip('/')) }}
+{%- endmacro %}
+
+{#- Sessions of one cluster share such views, so the name is that of the path. -#}
+{% macro lake_view(name) -%}
+    {{ return('rollup_' ~ local_md5(lake_path()) ~ '_' ~ name) }}
+{%- endmacro %}
+
+{#-
+    At the start of a run on Spark: makes a view of each table of the lake. So its files are listed
+    once, and all models read the same ones. Only the lake's root is certain to be there, so a first
+    listing tells which tables are.
+-#}
+{% macro open_lake() -%}
+    {%- if execute and not on_postgres() and lake_path() -%}
+        {%- set found = run_query(
+            "select distinct regexp_extract(path, '/(event_logs|assignments|experiment_variants"
+            ~ "|experiments)/([^/]+=[^/]+/)*[^/]+$', 1) from binaryFile.`"
+            ~ lake_path() | replace('`', '``')
+            ~ "` with (recursiveFileLookup = true, pathGlobFilter = '*.parquet')"
+        ).columns[0].values() | list -%}
+        {%- if 'event_logs' not in found -%}
+            {{ exceptions.raise_compiler_error(
+                'LAKE_PATH, ' ~ lake_path() ~ ', has no event_logs/day=YYYY-MM-DD/*.parquet. Nothing'
+                ~ ' was run.') }}
+        {%- endif -%}
+        {%- for name in ['event_logs'] + experiment_tables() -%}
+            {%- if name in found -%}
+                {%- do run_query(
+                    'create or replace global temporary view ' ~ lake_view(name)
+                    ~ ' using parquet options (path ' ~ string_literal(lake_path() ~ '/' ~ name)
+                    ~ ')') -%}
+            {%- else -%}
+                {%- do run_query('drop view if exists global_temp.' ~ lake_view(name)) -%}
+            {%- endif -%}
+        {%- endfor -%}
+    {%- endif -%}
 {%- endmacro %}
 
 {#-
@@ -86,24 +131,16 @@
     {{ return(missing) }}
 {%- endmacro %}
 
-{#-
-    Only the lake's root is certain to be there, so it is listed. Once per node, because it lists
-    the files of the event log too.
--#}
 {% macro spark__missing_of(names) -%}
-    {%- set lake, missing = env_var('LAKE_PATH', '') | trim, [] -%}
-    {%- if not lake -%}
+    {%- if not lake_path() -%}
         {{ return(default__missing_of(names)) }}
     {%- endif -%}
-    {%- if 'lake_tables' not in model -%}
-        {%- set found = run_query(
-            "select distinct regexp_extract(path, '/([a-z_]+)/[^/]+$', 1) from binaryFile.`"
-            ~ lake.rstrip('/') | replace('`', '``')
-            ~ "` with (recursiveFileLookup = true, pathGlobFilter = '*.parquet')"
-        ).columns[0].values() | list -%}
-        {%- do model.update({'lake_tables': found}) -%}
+    {%- if 'lake_views' not in model -%}
+        {%- do model.update({'lake_views': run_query(
+            'show views in global_temp').columns[1].values() | list}) -%}
     {%- endif -%}
-    {%- for name in names if name not in model['lake_tables'] -%}
+    {%- set missing = [] -%}
+    {%- for name in names if lake_view(name) not in model['lake_views'] -%}
         {%- do missing.append(name) -%}
     {%- endfor -%}
     {{ return(missing) }}
