@@ -61,6 +61,8 @@ from dbt_project.window import DEFAULT_DAYS, JOBS, MAX_DAYS, selection
 @click.option("--to", "last", type=options.Day(), help="Last day of --from.  [default: today]")
 @click.option("--as-of", type=options.Instant(),
               help="Compute as of this time, or the end of this day.  [default: now]")  # fmt: skip
+@click.option("--target", type=click.Choice(["default", "spark"]), default="default",
+              show_default=True, help="What computes: the database, or Apache Spark.")  # fmt: skip
 @click.option("--allow-purged", is_flag=True,
               help="Recompute final days from what a purge left; asks first.")  # fmt: skip
 @click.option("--yes", is_flag=True, help="Answer the question of --allow-purged with yes.")
@@ -72,8 +74,8 @@ from dbt_project.window import DEFAULT_DAYS, JOBS, MAX_DAYS, selection
 @click.version_option(__version__, prog_name="Analytics Rollups")
 @click.pass_context
 def cli(
-    ctx, jobs, window_days, first, last, as_of, allow_purged, yes, dry_run, as_json, notify,
-    summary_file,
+    ctx, jobs, window_days, first, last, as_of, target, allow_purged, yes, dry_run, as_json,
+    notify, summary_file,
 ):  # fmt: skip
     """Recompute the rollups of the last days from the app's event log.
 
@@ -95,14 +97,16 @@ def cli(
         window = options.window(ctx, window_days, first, last, as_of)
     wanted = selection(jobs or JOBS)
     if dry_run:
-        click.echo(report.plan(window, wanted, as_json))
+        click.echo(report.plan(window, wanted, target, as_json))
         return
     with failures(as_json):
         targets = alerts.targets() if notify else []
     signals.defer()
     watched = alerts.of_a_failed_start(targets, wanted)
-    with failures(as_json), watched, database(with_dbt=True) as conninfo:
-        runs = runner.run_jobs(conninfo, window, wanted, allow_purged=allow_purged, yes=yes)
+    with failures(as_json), watched, _engine(target) as engine, database(with_dbt=True) as conninfo:
+        runs = runner.run_jobs(
+            conninfo, window, wanted, allow_purged=allow_purged, yes=yes, engine=engine
+        )
         told = not targets or alerts.tell_runs(conninfo, targets, runs)
     if summary_file:
         summary_file.write(report.summary_markdown(window, runs))
@@ -356,6 +360,20 @@ def docs(ctx, port, build_only):
             click.echo(f"Serving it on http://127.0.0.1:{port}/ until Ctrl-C.")
             with suppress(KeyboardInterrupt), signals.interruptible():
                 docs.serve(server, page)
+
+
+@contextmanager
+def _engine(target: str) -> Iterator[runner.Engine]:
+    if target == "default":
+        yield runner.Postgres()
+        return
+    from dbt_project import spark
+    from dbt_project.spark_run import Spark
+
+    spark.check()
+
+    with spark.alone():
+        yield Spark()
 
 
 @contextmanager

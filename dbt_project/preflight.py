@@ -59,6 +59,12 @@ def check(
     """
     with conn.transaction():  # one for all, which saves round trips
         check_source(conn, source, jobs)
+        check_target(conn, analytics)
+
+
+def check_target(conn: psycopg.Connection, analytics: str) -> None:
+    """Raise DatabaseError unless the jobs can write the analytics schema."""
+    with conn.transaction():
         _check_right_to_create(conn, analytics)
         check_schema(conn, analytics)
         check_code(conn, analytics)

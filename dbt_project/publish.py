@@ -6,18 +6,20 @@ see a window before or after a run, and a run that dies leaves the tables as the
 
 import csv
 import re
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
 
 import psycopg
 from psycopg import sql
 
 from dbt_project import limits, macros, retry, run_log, settings
-from dbt_project.database import only_row
+from dbt_project.database import connect, only_row
 from dbt_project.days import today
-from dbt_project.messages import DatabaseError
+from dbt_project.messages import DatabaseError, Failure, echo
 from dbt_project.preflight import described
 from dbt_project.run_log import JobRun
 from dbt_project.window import ROLLUPS, Window
@@ -25,6 +27,19 @@ from dbt_project.window import ROLLUPS, Window
 # Rows of a table, by its name and the types of the columns wanted; values are PostgreSQL's text.
 Rows = Iterable[Sequence[str | None]]
 Read = Callable[[str, Mapping[str, str]], Rows]
+
+
+class Stored(NamedTuple):
+    """Rows of a table in PostgreSQL, as its text, with the types of the columns."""
+
+    table: str
+    columns: Mapping[str, str]
+    rows: Sequence[Sequence[str | None]]
+
+
+Agree = Callable[[Stored], None]
+STATISTICS = "experiment_statistics"
+POOLED = ("experiment_health", "experiment_readouts")
 COMPUTED = "computed_rows"
 # What dbt makes of the seeds' columns; all others are text.
 SEED_TYPES = {"step": "integer"} | dict.fromkeys(
@@ -105,7 +120,7 @@ def _zone_of(conn: psycopg.Connection, schema: str, table: str) -> str | None:
 
 
 def publish_runs(
-    conn: psycopg.Connection,
+    conninfo: str,
     schema: str,
     runs: Iterable[JobRun],
     read: Read,
@@ -113,25 +128,38 @@ def publish_runs(
     *,
     begins: datetime | None,
     allow_purged: bool = False,
+    agree: Agree | None = None,
 ) -> None:
-    """Publish each job that has no error, and record in its run what came of it."""
+    """Publish each job that has no error, and record in its run what came of it.
+
+    Tries again by itself after transient failures: what was computed is still there.
+    """
     for run in runs:
         if not run.ok:
             run.errors.append(f"Nothing of job {run.job_name} was published to PostgreSQL.")
+        if not run.ok or run.idle:
             continue
-        try:
-            done = publish(
-                conn, schema, run.job_name, read, window, begins=begins, allow_purged=allow_purged
-            )
-        except psycopg.Error as error:
-            reason = " ".join(str(error).split())
-            run.errors.append(f"Publishing to PostgreSQL failed, and changed nothing: {reason}")
-            run.permanent |= not retry.is_transient(error)
-            if conn.closed:
-                raise
-        else:
-            run.rows_written, run.kept_since = done.rows_written, done.kept_since
-            run.notes += done.notes
+        for wait in (*retry.WAITS_S, None):
+            try:
+                with closing(connect(conninfo, autocommit=True)) as conn:
+                    done = publish(
+                        conn, schema, run.job_name, read, window,
+                        begins=begins, allow_purged=allow_purged, agree=agree,
+                    )  # fmt: skip
+            except (psycopg.Error, Failure) as error:
+                reason = " ".join(str(error).split()).rstrip(".")
+                if wait is None or not retry.is_transient(error):
+                    run.errors.append(
+                        f"{reason}. Nothing of job {run.job_name} was published to PostgreSQL."
+                    )
+                    run.permanent = True
+                    break
+                echo(f"{reason}. Publishing {run.job_name} again in {wait} s.", err=True)
+                time.sleep(wait)
+            else:
+                run.rows_written, run.kept_since = done.rows_written, done.kept_since
+                run.notes += done.notes
+                break
 
 
 def publish(
@@ -143,11 +171,14 @@ def publish(
     *,
     begins: datetime | None,
     allow_purged: bool = False,
+    agree: Agree | None = None,
 ) -> Published:
     """Write what was computed for the window to the job's tables, all or nothing.
 
-    `begins` is the first valid event of the source, or None if it has none. The caller holds the
-    job's lock; `conn` must be in autocommit. Raises psycopg.Error.
+    `begins` is the first valid event of the source, or None if it has none. `agree` is told what
+    is stored of the days that pooled tables are computed from, before these are read. The caller
+    holds the job's lock; `conn` must be in autocommit. Raises psycopg.Error, and what `read` and
+    `agree` raise.
     """
     done = Published()
     logs = limits.event_log_since(begins)
@@ -155,26 +186,38 @@ def publish(
         run_log.keep_open(conn)
         conn.execute(macros("statement").session_settings())
         for name, columns in _seeds(job).items():
-            _lock_and_create(conn, schema, Rollup(name, columns, frozenset(), [], {}, []))
-            _load(conn, schema, name, columns, read(name, columns))
-            _replace(conn, schema, name, list(columns), "", {}, None, window, allow_purged)
-        for rollup in rollups(job):
+            seed = Rollup(name, columns, frozenset(), [], {}, [])
+            _lock_and_create(conn, schema, seed)
+            _load(conn, schema, seed, read)
+            _replace(conn, schema, seed, None, window, allow_purged)
+        # Those without days are rewritten whole, some of them from the stored days of others.
+        for rollup in sorted(rollups(job), key=lambda one: "shows_events" not in one.meta):
+            if agree and rollup.name in POOLED:
+                agree(_stored(conn, schema))
+                agree = None
             _lock_and_create(conn, schema, rollup)
-            columns = rollup.columns
-            _load(conn, schema, rollup.name, columns, read(rollup.name, columns))
+            _load(conn, schema, rollup, read)
             found = None
-            if rollup.meta.get("shows_events"):
+            if "shows_events" in rollup.meta:
                 found = limits.of_rollup(conn, logs, schema, rollup.name, job, rollup.meta, window)
                 done.notes += _notes(conn, rollup, found, window, allow_purged)
                 done.kept_since = found["kept_since"] or done.kept_since
-            written = _replace(
-                conn, schema, rollup.name, list(columns), rollup.key, rollup.meta, found, window,
-                allow_purged,
-            )  # fmt: skip
+            written = _replace(conn, schema, rollup, found, window, allow_purged)
             _note_zone(conn, schema, rollup.name, window.zone.key)
             if rollup.name == ROLLUPS[job]:
                 done.rows_written = written
     return done
+
+
+def _stored(conn: psycopg.Connection, schema: str) -> Stored:
+    """Return the days that pooled tables are computed from, as text."""
+    columns = next(one.columns for one in rollups("experiment") if one.name == STATISTICS)
+    texts = sql.SQL(", ").join(
+        sql.SQL("cast({} as text)").format(sql.Identifier(column)) for column in columns
+    )
+    query = sql.SQL("select {} from {}").format(texts, sql.Identifier(schema, STATISTICS))
+    conn.execute("set local datestyle = 'ISO'")
+    return Stored(STATISTICS, columns, conn.execute(query).fetchall())
 
 
 def _seeds(job: str) -> dict[str, dict[str, str]]:
@@ -223,19 +266,17 @@ def _lock_and_create(conn: psycopg.Connection, schema: str, rollup: Rollup) -> N
         conn.execute(sql.SQL("create {} on {} ({})").format(kind, table, key))
 
 
-def _load(
-    conn: psycopg.Connection, schema: str, table: str, columns: Mapping[str, str], rows: Rows
-) -> None:
-    """Copy rows to a temporary table, which checks their types."""
-    names = sql.SQL(", ").join(map(sql.Identifier, columns))
+def _load(conn: psycopg.Connection, schema: str, rollup: Rollup, read: Read) -> None:
+    """Copy what was computed to a temporary table, which checks the types."""
+    names = sql.SQL(", ").join(map(sql.Identifier, rollup.columns))
     conn.execute(
         sql.SQL("create temporary table {} on commit drop as select {} from {} where false").format(
-            sql.Identifier(COMPUTED), names, sql.Identifier(schema, table)
+            sql.Identifier(COMPUTED), names, sql.Identifier(schema, rollup.name)
         )
     )
     statement = sql.SQL("copy {} ({}) from stdin").format(sql.Identifier(COMPUTED), names)
     with conn.cursor() as cursor, cursor.copy(statement) as copy:
-        for row in rows:
+        for row in read(rollup.name, rollup.columns):
             copy.write_row(row)
 
 
@@ -251,32 +292,33 @@ def _notes(
     unfinished = None
     if found["is_older"]:
         unfinished = only_row(conn, rules.unfinished_days(COMPUTED, rollup.meta))[0]
-    as_of = f"{window.as_of:%Y-%m-%d %H:%M:%S}"
-    return (
-        rules.limits_notes(rollup.name, found, allow_purged, as_of, unfinished).strip().splitlines()
-    )
+    as_of = f"{window.as_of.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+    notes = rules.limits_notes(rollup.name, found, allow_purged, as_of, unfinished)
+    return notes.strip().splitlines()
 
 
 def _replace(
     conn: psycopg.Connection,
     schema: str,
-    table: str,
-    columns: list[str],
-    key: Sequence[str],
-    meta: dict[str, Any],
+    rollup: Rollup,
     found: dict[str, Any] | None,
     window: Window,
     allow_purged: bool,
 ) -> int:
     """Replace the table's rows by the loaded ones; return how many are new."""
     rules = macros("run_limits", "replace_rows")
-    ended = f"{rules.row_day(meta, 'last')} < '{today(window.as_of, window.zone)}'"
     statements = rules.replace_rows(
-        sql.Identifier(schema, table).as_string(),
+        sql.Identifier(schema, rollup.name).as_string(),
         COMPUTED,
-        ", ".join(sql.Identifier(column).as_string() for column in columns),
-        key, meta, found, window.first, window.last, allow_purged, ended,
-    )  # fmt: skip
+        ", ".join(sql.Identifier(column).as_string() for column in rollup.columns),
+        rollup.key,
+        rollup.meta,
+        found,
+        window.first,
+        window.last,
+        allow_purged,
+        f"{rules.row_day(rollup.meta, 'last')} < '{today(window.as_of, window.zone)}'",
+    )
     for statement in statements.split(";\n"):
         written = conn.execute(statement).rowcount
     conn.execute(sql.SQL("drop table {}").format(sql.Identifier("pg_temp", COMPUTED)))

@@ -70,9 +70,9 @@ def counted(label: str) -> Iterator[Callable[[int, int], None]]:
         yield advance
 
 
-def plan(window: Window, jobs: tuple[str, ...], as_json: bool) -> str:
+def plan(window: Window, jobs: tuple[str, ...], target: str, as_json: bool) -> str:
     """Return what `--dry-run` prints."""
-    plan = {"jobs": list(jobs), **_instants(window), "selectors": list(jobs)}
+    plan = {"jobs": list(jobs), **_instants(window), "selectors": list(jobs), "target": target}
     if as_json:
         return json.dumps(plan)
     texts = {k: ", ".join(v) if isinstance(v, list) else v for k, v in plan.items()}

@@ -45,7 +45,8 @@ class JobHeld(Failure):
 class JobRun:
     """One run of one job. `rows_written` counts rows, `ignored` events by rule.
 
-    `permanent`: a retry would not help with at least one of the errors.
+    `permanent`: a retry would not help with at least one of the errors. `idle`: the source lacks
+    what the job reads, so its tables stay as they are.
     """
 
     job_name: str
@@ -58,6 +59,7 @@ class JobRun:
     notes: list[str] = field(default_factory=list)
     kept_since: str | None = None
     permanent: bool = False
+    idle: bool = False
     seconds: float = 0.0
     invocation_id: str | None = None
 

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import psycopg
 
@@ -23,6 +23,8 @@ from dbt_project.url import TIMEOUTS
 from dbt_project.window import ACROSS, JOBS, ROLLUPS, Window, jobs_of, selection
 
 QUIET = ("--log-level", "none", "--log-level-file", "debug", "--no-version-check")
+# Of an environment; `target` is the profile's, `only` names models in place of all of the jobs'.
+Build = Callable[..., None]
 # What macros log for this module, as JSON: for a model, and at the end of a run.
 LIMITS, RUN = "limits: ", "run: "
 # A skipped node depends on one that failed, whose error is reported.
@@ -36,6 +38,52 @@ class DbtFailed(Failure):
     """dbt could not even begin; the message is dbt's own."""
 
 
+class Engine(Protocol):
+    """What computes the jobs' tables."""
+
+    def check(
+        self, conn: psycopg.Connection, analytics: str, jobs: tuple[str, ...], window: Window
+    ) -> None:
+        """Raise Failure for what would make a run fail, before it writes anything."""
+
+    def event_log(self, conn: psycopg.Connection, window: Window) -> str:
+        """Return, as SQL, an event log that begins when the source's valid events do."""
+
+    def run(
+        self,
+        conninfo: str,
+        conn: psycopg.Connection,
+        runs: list[JobRun],
+        window: Window,
+        build: Build,
+        allow_purged: bool,
+    ) -> None:
+        """Build the jobs in `runs`, whose locks are held, and record in them what came of it."""
+
+
+class Postgres:
+    """The database computes its own tables."""
+
+    def check(
+        self, conn: psycopg.Connection, analytics: str, jobs: tuple[str, ...], window: Window
+    ) -> None:
+        preflight.check(conn, source_schema(), analytics, jobs)
+
+    def event_log(self, conn: psycopg.Connection, window: Window) -> str:
+        return limits.event_log(source_schema())
+
+    def run(
+        self,
+        conninfo: str,
+        conn: psycopg.Connection,
+        runs: list[JobRun],
+        window: Window,
+        build: Build,
+        allow_purged: bool,
+    ) -> None:
+        build(dbt_environment(conn))
+
+
 def run_jobs(
     conninfo: str,
     window: Window,
@@ -43,8 +91,11 @@ def run_jobs(
     *,
     allow_purged: bool = False,
     yes: bool = False,
+    engine: Engine | None = None,
 ) -> list[JobRun]:
     """Run the jobs; return the last run of each, in the order of `jobs`.
+
+    Without another `engine`, PostgreSQL computes them.
 
     Running a job twice changes nothing, so the jobs that failed by nothing but transient failures
     are run again as a whole, each time with its own row in the run log. `allow_purged` also
@@ -54,18 +105,18 @@ def run_jobs(
     # dbt creates very many objects that live as long as this process, which is short.
     gc.disable()
     atexit.register(gc.freeze)
-    schemas = source_schema(), analytics_schema()
+    engine, analytics = engine or Postgres(), analytics_schema()
     if allow_purged:
         with signals.interruptible(), closing(connect(conninfo, autocommit=True)) as conn:
-            preflight.check(conn, *schemas, jobs)
-            run_log.create(conn, schemas[1])
-            purged.confirm(conn, limits.event_log(schemas[0]), schemas[1], jobs, window, yes)
+            engine.check(conn, analytics, jobs, window)
+            run_log.create(conn, analytics)
+            purged.confirm(conn, engine.event_log(conn, window), analytics, jobs, window, yes)
     last: dict[str, JobRun] = {}
     for wait in (*retry.WAITS_S, None):
         # The last of the jobs to succeed completes the tables that some tests compare.
         across = all(job in jobs or (job in last and last[job].ok) for job in JOBS)
         try:
-            runs = _attempt(conninfo, schemas, window, jobs, across, allow_purged)
+            runs = _attempt(conninfo, analytics, window, jobs, across, allow_purged, engine)
         except psycopg.Error as error:
             if wait is None or not retry.is_transient(error):
                 raise
@@ -86,26 +137,30 @@ def run_jobs(
 
 def _attempt(
     conninfo: str,
-    schemas: tuple[str, str],
+    analytics: str,
     window: Window,
     jobs: tuple[str, ...],
     across: bool,
     allow_purged: bool,
+    engine: Engine,
 ) -> list[JobRun]:
-    source, analytics = schemas
     with signals.interruptible():
         conn = connect(conninfo, autocommit=True)
     with closing(conn):
         with signals.interruptible():
-            preflight.check(conn, source, analytics, jobs)
+            engine.check(conn, analytics, jobs, window)
             run_log.create(conn, analytics)
         with (
             run_log.held(conninfo, conn, analytics, jobs, window) as runs,
             steps_shown() as on_step,
             signals.interruptible(),
         ):
-            environment = dbt_environment(conn)
-            build(runs, window, environment, on_step, across=across, allow_purged=allow_purged)
+
+            def build_them(environment: Mapping[str, str], **options: Any) -> None:
+                options |= {"across": across, "allow_purged": allow_purged}
+                build(runs, window, environment, on_step, **options)
+
+            engine.run(conninfo, conn, runs, window, build_them, allow_purged)
     return runs
 
 
@@ -140,15 +195,18 @@ def build(
     *,
     allow_purged: bool = False,
     across: bool = False,
+    target: str = "default",
+    only: tuple[str, ...] = (),
 ) -> None:
     """Build the models of the jobs in `runs` and test them; record the results in `runs`.
 
     With `across` the tests that compare jobs run too, where dbt would leave them out because
-    another job that they read is not among these. Raises DbtFailed when nothing was run,
-    KeyboardInterrupt when the user stopped it.
+    another job that they read is not among these. `only` names some models to build. Raises
+    DbtFailed when nothing was run, KeyboardInterrupt when the user stopped it.
     """
     jobs = tuple(run.job_name for run in runs)
-    parsed = dbt(["parse", "--no-write-json", *QUIET], environment)
+    options = ["--target", target, *QUIET]
+    parsed = dbt(["parse", "--no-write-json", *options], environment)
     if not parsed.success:
         raise DbtFailed(str(parsed.exception))
     nodes, ended = parsed.result.nodes, []
@@ -177,11 +235,11 @@ def build(
         "allow_purged": allow_purged,
         "log_run": False,
     }
-    selected = [*selection(jobs), *([ACROSS] if across else [])]
+    selected = only or [*selection(jobs), *([ACROSS] if across else [])]
     command = ["build", "--select", *selected, "--exclude-resource-type", "unit_test"]
     # Pass the manifest, or dbt parses the whole project again because --vars differ.
     outcome = dbt(
-        [*command, "--vars", json.dumps(variables), *QUIET],
+        [*command, "--vars", json.dumps(variables), *options],
         environment,
         manifest=parsed.result,
         callbacks=[on_event],
@@ -208,11 +266,12 @@ def _note(message: str, runs: list[JobRun]) -> None:
             if run.job_name == found["job"]:
                 run.kept_since = found["kept_since"] or run.kept_since
                 run.notes += found["notes"]
+                run.idle |= found.get("idle", False)
     elif message.startswith(RUN):
         found = json.loads(message.removeprefix(RUN))
         for run in runs:
             run.ignored = found["ignored"]
-            run.notes += [found["note"]] if found["note"] else []
+            run.notes += [found["note"]] if found["note"] not in (None, *run.notes) else []
 
 
 def _record(node: Any, result: Any, runs: list[JobRun], trace: str) -> None:

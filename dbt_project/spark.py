@@ -3,18 +3,21 @@
 Spark's own messages are pages of Java; each of these is a sentence that says what to do.
 """
 
+import fcntl
 import os
 import re
 import shutil
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
-from dbt_project import ROOT
+from dbt_project import ROOT, home
 from dbt_project.lake.place import given_path
-from dbt_project.messages import Failure
+from dbt_project.messages import HELD, Failure
 from dbt_project.settings import BadSetting
 
 METHODS = ("session", "thrift", "http")
@@ -28,6 +31,10 @@ class SparkFailed(Failure):
     """Spark cannot be used; the message is one sentence, and what to do."""
 
 
+class WarehouseHeld(SparkFailed):
+    status = HELD
+
+
 def method() -> str:
     """Return how dbt reaches Spark, from SPARK_METHOD. Raises BadSetting for an unknown way."""
     given = os.environ.get("SPARK_METHOD", "").strip() or METHODS[0]
@@ -39,6 +46,44 @@ def method() -> str:
 def master() -> str:
     """Return the master of a session, from SPARK_MASTER; Spark on this machine without it."""
     return os.environ.get("SPARK_MASTER", "").strip() or "local[*]"
+
+
+def warehouse() -> Path:
+    """Return where a session keeps its tables and their catalog, from SPARK_WAREHOUSE."""
+    given = os.environ.get("SPARK_WAREHOUSE", "").strip()
+    return Path(given).absolute() if given else home.folder() / "spark"
+
+
+def environment() -> dict[str, str]:
+    """Return the variables of dbt's profile and models that depend on the current folder."""
+    lake = os.environ.get("LAKE_PATH", "").strip()
+    return {"SPARK_WAREHOUSE": str(warehouse())} | ({"LAKE_PATH": given_path()} if lake else {})
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Keep other sessions from this one's tables, whose catalog serves one process at a time.
+
+    Raises WarehouseHeld.
+    """
+    if method() != "session":
+        yield
+        return
+    folder = warehouse()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / "lock").open("a")
+    except OSError as error:
+        raise SparkFailed(f"SPARK_WAREHOUSE cannot be used: {error}.") from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise WarehouseHeld(
+                f"Another run uses Spark's tables in {folder}. Wait for it to end, or let"
+                " SPARK_WAREHOUSE name another folder."
+            ) from None
+        yield
 
 
 def check() -> None:

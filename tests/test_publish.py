@@ -107,7 +107,7 @@ def published(conn, read, given, jobs=JOBS, schema="analytics", **options):
     run_log.create(conn, schema)
     options = {"begins": begins(conn, given.as_of.replace(tzinfo=None))} | options
     with run_log.held(conn.info.dsn, conn, schema, jobs, given) as runs:
-        publish.publish_runs(conn, schema, runs, read, given, **options)
+        publish.publish_runs(conn.info.dsn, schema, runs, read, given, **options)
     return runs
 
 
@@ -247,9 +247,8 @@ def test_rows_that_the_table_refuses_change_nothing(app, conn, compute):
         return rows + rows[:1] if table == "daily_metric_rollups" else rows
 
     daily, funnel = published(conn, twice, window(), ["daily", "funnel"])
-    assert daily.errors[0].startswith(
-        "Publishing to PostgreSQL failed, and changed nothing: duplicate key value violates unique"
-    )
+    assert daily.errors[0].startswith("duplicate key value violates unique constraint")
+    assert daily.errors[0].endswith(". Nothing of job daily was published to PostgreSQL.")
     assert daily.permanent and not daily.rows_written
     assert funnel.ok and funnel.rows_written
     assert conn.execute("select to_regclass('analytics.daily_metric_rollups')").fetchone() == (
@@ -265,7 +264,12 @@ def test_job_that_failed_on_spark_is_not_published(app, conn, compute):
     with run_log.held(conn.info.dsn, conn, "analytics", ["daily", "funnel"], window()) as runs:
         runs[0].errors.append("test every_row_holds: fail")
         publish.publish_runs(
-            conn, "analytics", runs, reader(conn, "computed"), window(), begins=begins(conn)
+            conn.info.dsn,
+            "analytics",
+            runs,
+            reader(conn, "computed"),
+            window(),
+            begins=begins(conn),
         )
     assert runs[0].errors[1:] == ["Nothing of job daily was published to PostgreSQL."]
     assert conn.execute("select to_regclass('analytics.daily_metric_rollups')").fetchone() == (

@@ -1,0 +1,57 @@
+"""Runs jobs on Apache Spark, and publishes what it computed to PostgreSQL."""
+
+import psycopg
+
+from dbt_project import limits, preflight, publish, runner, spark, spark_tables
+from dbt_project.database import analytics_schema, dbt_environment, source_schema
+from dbt_project.run_log import JobRun
+from dbt_project.spark import SparkFailed
+from dbt_project.window import Window
+
+TARGET = "spark"
+
+
+class Spark:
+    """The engine for an event log in a lake."""
+
+    def check(
+        self, conn: psycopg.Connection, analytics: str, jobs: tuple[str, ...], window: Window
+    ) -> None:
+        preflight.check_target(conn, analytics)
+        publish.check_zones(conn, analytics, window.zone.key)
+
+    def event_log(self, conn: psycopg.Connection, window: Window) -> str:
+        with runner.in_environment(_environment(conn)), spark_tables.opened() as query:
+            return limits.event_log_since(
+                spark_tables.first_event(query, source_schema(), window.as_of)
+            )
+
+    def run(
+        self,
+        conninfo: str,
+        conn: psycopg.Connection,
+        runs: list[JobRun],
+        window: Window,
+        build: runner.Build,
+        allow_purged: bool,
+    ) -> None:
+        environment, schema = _environment(conn), analytics_schema()
+        build(environment, target=TARGET)
+        with runner.in_environment(environment), spark_tables.opened() as query:
+
+            def agree(stored: publish.Stored) -> None:
+                """Compute what pools stored days from those that PostgreSQL stores."""
+                if spark_tables.agree(query, schema, *stored):
+                    build(environment, target=TARGET, only=publish.POOLED)
+                    if any(run.job_name == "experiment" and not run.ok for run in runs):
+                        raise SparkFailed("The read-outs of the stored days failed")
+
+            begins = spark_tables.first_event(query, source_schema(), window.as_of)
+            publish.publish_runs(
+                conninfo, schema, runs, spark_tables.reader(query, schema, window), window,
+                begins=begins, allow_purged=allow_purged, agree=agree,
+            )  # fmt: skip
+
+
+def _environment(conn: psycopg.Connection) -> dict[str, str]:
+    return dbt_environment(conn) | spark.environment()
