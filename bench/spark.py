@@ -87,7 +87,7 @@ def _measure(run: Measured, lakes: Path, warehouse: str) -> Measured:
         Path(folder, "profiles.yml").write_text((ROOT / "profiles.yml.example").read_text())
         variables = json.dumps({"as_of": AS_OF, "window_days": run.window_days})
         command = [
-            str(Path(sys.executable).with_name("dbt")), "--log-level", "none", "build",
+            str(Path(sys.executable).with_name("dbt")), "--quiet", "build",
             "--target", "spark", "--threads", "1", "--target-path", f"{folder}/target",
             "--vars", variables, "--exclude-resource-type", "unit_test",
         ]  # fmt: skip

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -12,12 +13,17 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-# What every client of the cluster gets: one core and little memory for each executor.
+MISSING = "Java or pyspark is not installed (on Debian: apt-get install openjdk-17-jre-headless)"
+# What every client of the cluster gets: one core and little memory for each executor. To compile
+# code would take longer than so few rows.
 CLIENT = """
 spark.driver.host 127.0.0.1
 spark.driver.memory 1g
 spark.executor.cores 1
 spark.executor.memory 768m
+spark.sql.shuffle.partitions 2
+spark.sql.codegen.wholeStage false
+spark.sql.codegen.factoryMode NO_CODEGEN
 spark.eventLog.enabled true
 spark.eventLog.compress false
 spark.eventLog.rolling.enabled false
@@ -58,6 +64,12 @@ class Cluster:
                 if line.startswith(f'{{"Event":"SparkListener{name}"') and line.endswith("}"):
                     found.append(json.loads(line))
         return found
+
+
+def available() -> bool:
+    """Whether this machine can run a cluster. REQUIRE_SPARK has the test fail where it cannot."""
+    here = shutil.which("java") or os.environ.get("JAVA_HOME")
+    return bool(here and find_spec("pyspark")) or bool(os.environ.get("REQUIRE_SPARK"))
 
 
 @contextmanager
