@@ -23,7 +23,9 @@ Environment variables:
   SPARK_MASTER      master of a session  [default: local[*]]
   SPARK_HOST        host of a cluster's server
   SPARK_PORT        its port
+  SPARK_USER        user of that server
   SPARK_TOKEN       token for http
+  SPARK_WAREHOUSE   folder of a session's tables  [default: spark in ROLLUP_HOME]
   ALERT_URLS        Apprise URLs that --notify tells of trouble
   ROLLUP_HOME       folder of the embedded database and of dbt's profile  [default: .rollup]
 README.md lists those of the API too."""

@@ -86,6 +86,17 @@ def alone() -> Iterator[None]:
         yield
 
 
+def let_dbt_cancel() -> None:
+    """Let dbt end what a session computes when it is interrupted; its adapter only says so."""
+    from dbt.adapters.spark.session import SessionConnectionWrapper
+    from pyspark import SparkContext
+
+    def cancel(_: object) -> None:
+        SparkContext.getOrCreate().cancelAllJobs()
+
+    setattr(SessionConnectionWrapper, "cancel", cancel)  # noqa: B010  mypy forbids to assign it
+
+
 def check() -> None:
     """Raise Failure unless a run can reach Spark, and the events it is to read."""
     how = method()

@@ -35,6 +35,8 @@ class Spark:
         build: runner.Build,
         allow_purged: bool,
     ) -> None:
+        if spark.method() == "session":
+            spark.let_dbt_cancel()
         environment, schema = _environment(conn), analytics_schema()
         build(environment, target=TARGET)
         with runner.in_environment(environment), spark_tables.opened() as query:

@@ -47,6 +47,7 @@ def test_a_dry_run_touches_nothing(cli, monkeypatch, tmp_path, url):
         "window_start": "2026-11-22T00:00:00.000Z",
         "window_end": "2026-11-25T00:00:00.000Z",
         "selectors": ["daily", "funnel"],
+        "target": "default",
     }
     text = cli("--dry-run", "--as-of", "2026-11-23T15:30Z").stdout
     assert re.search(r"^window_start +2026-11-10T00:00:00.000Z$", text, re.M)

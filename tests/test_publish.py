@@ -4,6 +4,8 @@ What Spark would compute, PostgreSQL computes here in a schema of its own.
 """
 
 import re
+import subprocess
+import sys
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
@@ -13,7 +15,7 @@ from psycopg import sql
 from psycopg.rows import dict_row
 from tables import NOW
 
-from dbt_project import database, publish, run_log
+from dbt_project import ROOT, database, publish, run_log
 from dbt_project.messages import DatabaseError
 from dbt_project.window import JOBS, Window
 
@@ -232,6 +234,43 @@ def test_run_that_ends_in_between_changes_nothing(app, conn, compute, problem):
         "select status, rows_written from analytics.rollup_runs order by started_at desc limit 1"
     )
     assert conn.execute(query).fetchone() == ("FAILED", 0)
+
+
+KILLED = """
+import sys, time
+from datetime import datetime
+from dbt_project import ROOT, database, publish, run_log
+from dbt_project.window import Window
+
+def read(table, columns):
+    print(table, flush=True)
+    time.sleep(600 if table == "daily_metric_rollups" else 0)
+    return []
+
+with database.connect(sys.argv[1], autocommit=True) as conn:
+    window = Window(datetime.fromisoformat(sys.argv[2]), 14)
+    with run_log.held(sys.argv[1], conn, "analytics", ["daily"], window) as runs:
+        publish.publish_runs(sys.argv[1], "analytics", runs, read, window, begins=window.start)
+"""
+
+
+def test_killed_run_changes_nothing_and_blocks_nobody(app, conn, compute):
+    compute("computed", "--job", "daily")
+    published(conn, reader(conn, "computed"), window(), ["daily"])
+    before = contents(conn, "analytics", _tables_of("daily"), ())
+    arguments = [conn.info.dsn, f"{NOW + DAY}+00:00"]
+    command = [sys.executable, "-c", KILLED, *arguments]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline().strip() == "daily_dimension_rollups"
+        assert process.stdout.readline().strip() == "daily_metric_rollups"
+        assert contents(conn, "analytics", _tables_of("daily"), ()) == before
+        process.kill()
+    assert contents(conn, "analytics", _tables_of("daily"), ()) == before
+    [run] = published(conn, reader(conn, "computed"), window(), ["daily"])
+    assert run.ok and run.rows_written
+    query = "select status, rows_written, error_text from analytics.rollup_runs order by started_at"
+    assert [row[0] for row in conn.execute(query)] == ["SUCCESS", "FAILED", "SUCCESS"]
+    assert conn.execute(query).fetchall()[1][1:] == (0, run_log.ORPHANED)
 
 
 def _tables_of(job):

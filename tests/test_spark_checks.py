@@ -18,7 +18,12 @@ VARIABLES = ("METHOD", "HOST", "PORT", "TOKEN", "MASTER", "USER")
 @pytest.fixture(autouse=True)
 def _environment(monkeypatch, tmp_path):
     """Everything is installed, and nothing is set."""
-    for name in (*(f"SPARK_{name}" for name in VARIABLES), "LAKE_PATH", "JAVA_HOME"):
+    for name in (
+        *(f"SPARK_{name}" for name in VARIABLES),
+        "LAKE_PATH",
+        "JAVA_HOME",
+        "SPARK_WAREHOUSE",
+    ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(spark, "find_spec", lambda name: name)
     monkeypatch.setattr(spark, "PATIENCE_S", 0.2)
@@ -203,3 +208,36 @@ def test_lake_without_events(java, monkeypatch, tmp_path):
     spark.check()
     monkeypatch.setenv("LAKE_PATH", "s3a://bucket/folder")
     spark.check()
+
+
+def test_run_is_refused_before_anything_else(java, cli, monkeypatch, tmp_path):
+    java('openjdk version "17"')
+    monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nothing")
+    monkeypatch.setenv("LAKE_PATH", str(tmp_path / "nothing"))
+    outcome = cli("--target", "spark", "--json")
+    assert outcome.exit_code == 1
+    assert outcome.stderr.startswith(f"Error: LAKE_PATH: {tmp_path}/nothing is no folder.")
+    assert outcome.summary == {"ok": False, "error": outcome.stderr.strip()[7:]}
+    plan = cli("--target", "spark", "--dry-run", "--json")
+    assert plan.exit_code == 0 and plan.summary["target"] == "spark"
+
+
+def test_one_session_at_a_time_uses_a_warehouse(java, cli, monkeypatch, tmp_path):
+    java('openjdk version "17"')
+    monkeypatch.setenv("SPARK_WAREHOUSE", str(tmp_path / "the tables"))
+    with spark.alone():
+        outcome = cli("--target", "spark", "--job", "daily")
+        assert outcome.exit_code == 3
+        assert outcome.stderr == (
+            f"Error: Another run uses Spark's tables in {tmp_path}/the tables. Wait for it to end,"
+            " or let SPARK_WAREHOUSE name another folder.\n"
+        )
+        monkeypatch.setenv("SPARK_METHOD", "thrift")  # whose server serves many
+        with spark.alone():
+            pass
+    monkeypatch.setenv("SPARK_METHOD", "session")
+    with spark.alone():
+        pass
+    monkeypatch.setenv("SPARK_WAREHOUSE", "/proc/nothing")
+    with pytest.raises(Failure, match=r"^SPARK_WAREHOUSE cannot be used: "), spark.alone():
+        pass
