@@ -14,6 +14,7 @@ import click
 import psycopg
 from psycopg import sql
 
+from bench import AS_OF
 from bench.generate import generate
 from bench.sql_time import sql_seconds
 from dbt_project import ROOT, embedded
@@ -24,7 +25,6 @@ STATISTICS = "experiment_statistics"
 CONVERSIONS, DIMENSIONS = "funnel_conversion_rollups", "daily_dimension_rollups"
 OF_JOB = {"daily": DIMENSIONS, "funnel": CONVERSIONS}  # which the columns of the jobs leave out
 HOURLY = 2, ("daily",)  # dbt_project/schedule.py
-AS_OF = "2026-11-23T12:00:00+00:00"
 PLAIN_PASS = """
     select count(*), max(received_at)
     from event_logs
