@@ -53,7 +53,8 @@ def opened() -> Iterator[Query]:
         cursor = connection.handle.cursor()
         try:
             cursor.execute(text)
-            return [tuple(row) for row in cursor.fetchall() or []]
+            # Over Thrift, what returns nothing has nothing to fetch.
+            return [tuple(row) for row in cursor.fetchall() or []] if cursor.description else []
         except Exception as error:  # each method has exceptions of its own, some with no base
             raise SparkFailed(f"Spark could not run a query: {_reason(error)}") from error
 
