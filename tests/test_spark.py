@@ -205,6 +205,7 @@ def engines(source, tmp_path, warehouse) -> Callable[[str], Engines]:
 def world(source: App, now: datetime) -> None:
     """Fill the source with data on every edge, and with JSON of all kinds."""
     awkward(source, now)
+    source.do("alter table event_logs alter anonymous_user_id drop not null")
     for column, texts in (("experiment_map", MAPS), ("properties", PROPERTIES)):
         for place, text in enumerate(texts):
             source.do(
