@@ -224,8 +224,8 @@ def test_every_row_is_postgresqls_over_several_runs(source, engines):
     before = both.files()
 
     # Late events, a user who is no longer new, a day without events, and one experiment less.
-    late, gone = NOON + 3 * HOUR, today - 3 * DAY
-    for days, user in ((1, "user 1"), (2, "late"), (6, "late"), (4, None)):
+    late, gone = NOON + 3 * HOUR, today - 2 * DAY
+    for days, user in ((1, "user 1"), (3, "late"), (6, "late"), (4, None)):
         source.event(NOON - days * DAY, "session_submitted", user, received=NOON + HOUR)
     source.event(NOON - 100 * DAY, user="journey 0:00:00", received=NOON + HOUR)
     source.do("delete from event_logs where occurred_at >= %s and occurred_at < %s",
