@@ -78,6 +78,8 @@ def warehouse(scratch) -> Iterator[Path]:
         patch.setenv("SPARK_CONF_DIR", str(folder))
         patch.setenv("SPARK_WAREHOUSE", str(folder))
         patch.setenv("SPARK_MASTER", "local[2]")
+        # Java would spend more on making code fast than so few rows take.
+        patch.setenv("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
         yield folder
     from pyspark.sql import SparkSession
 
