@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import time
@@ -13,7 +12,6 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-MISSING = "Java or pyspark is not installed (on Debian: apt-get install openjdk-17-jre-headless)"
 # What every client of the cluster gets: one core and little memory for each executor. To compile
 # code would take longer than so few rows.
 CLIENT = """
@@ -64,12 +62,6 @@ class Cluster:
                 if line.startswith(f'{{"Event":"SparkListener{name}"') and line.endswith("}"):
                     found.append(json.loads(line))
         return found
-
-
-def available() -> bool:
-    """Whether this machine can run a cluster. REQUIRE_SPARK has the test fail where it cannot."""
-    here = shutil.which("java") or os.environ.get("JAVA_HOME")
-    return bool(here and find_spec("pyspark")) or bool(os.environ.get("REQUIRE_SPARK"))
 
 
 @contextmanager

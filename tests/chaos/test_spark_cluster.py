@@ -4,13 +4,14 @@ import json
 from datetime import timedelta
 
 import pytest
+import spark_here
 from chaos_helpers import log, start
 from commands import end
 from edges import awkward
-from spark_cluster import MISSING, available, cluster
+from spark_cluster import cluster
 from tables import NOW, TODAY, differences, stored
 
-pytestmark = [pytest.mark.chaos, pytest.mark.skipif(not available(), reason=MISSING)]
+pytestmark = [pytest.mark.chaos, spark_here.required]
 SECONDS = 1200
 EXPORT = ("lake", "export", "--since", TODAY - timedelta(days=181))
 
