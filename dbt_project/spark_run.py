@@ -1,5 +1,7 @@
 """Runs jobs on Apache Spark, and publishes what it computed to PostgreSQL."""
 
+from datetime import datetime
+
 import psycopg
 
 from dbt_project import limits, preflight, publish, runner, spark, spark_tables
@@ -22,9 +24,7 @@ class Spark:
 
     def event_log(self, conn: psycopg.Connection, window: Window) -> str:
         with runner.in_environment(_environment(conn)), spark_tables.opened() as query:
-            return limits.event_log_since(
-                spark_tables.first_event(query, source_schema(), window.as_of)
-            )
+            return limits.event_log_since(self._first_event(query, window))
 
     def run(
         self,
@@ -48,11 +48,15 @@ class Spark:
                     if any(run.job_name == "experiment" and not run.ok for run in runs):
                         raise SparkFailed("The read-outs of the stored days failed")
 
-            begins = spark_tables.first_event(query, source_schema(), window.as_of)
+            computed = any(run.ok and not run.idle for run in runs)
+            begins = self._first_event(query, window) if computed else None
             publish.publish_runs(
                 conninfo, schema, runs, spark_tables.reader(query, schema, window), window,
                 begins=begins, allow_purged=allow_purged, agree=agree,
             )  # fmt: skip
+
+    def _first_event(self, query: spark_tables.Query, window: Window) -> datetime | None:
+        return spark_tables.first_event(query, source_schema(), window.as_of)
 
 
 def _environment(conn: psycopg.Connection) -> dict[str, str]:

@@ -72,8 +72,7 @@ def warehouse(scratch) -> Iterator[Path]:
         yield folder
     from pyspark.sql import SparkSession
 
-    if session := SparkSession.getActiveSession():
-        session.stop()
+    SparkSession.builder.getOrCreate().stop()
 
 
 class Engines:
@@ -113,7 +112,7 @@ class Engines:
         """Name the rows that only one of the engines has, and the values that differ."""
         from pyspark.sql import SparkSession
 
-        found, session = [], SparkSession.getActiveSession()
+        found, session = [], SparkSession.builder.getOrCreate()
         for table, key in TABLES.items():
             frame = session.table(f"{self.schema}.{table}")
             columns = [name for name in frame.columns if name != "computed_at"]

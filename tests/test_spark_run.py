@@ -12,7 +12,7 @@ from tables import NOW
 from dbt_project.publish import rollups
 
 pytestmark = spark_here.required
-JOBS = ("experiment", "funnel")
+JOBS = ("experiment",)  # the one that needs most: stored days, and tables rewritten whole
 EARLIER = NOW - timedelta(days=8)
 # Settings of a small machine; to compile code takes longer than so few rows.
 DEFAULTS = """
@@ -96,8 +96,7 @@ def test_history_of_postgres_goes_on_on_spark(source, database_url, run, tmp_pat
     assert different == []
     [readout] = [row for key, row in ours.items() if key[:4:3] == ("experiment_readouts", "B")
                  and row["metric_name"] == "logged_24h"]  # fmt: skip
-    assert readout["cohort_days"] > 10
-    logged = source.conn.execute(
-        "select job_name, status from analytics.rollup_runs order by started_at desc, 1 limit 2"
-    ).fetchall()
-    assert sorted(logged) == [("experiment", "SUCCESS"), ("funnel", "SUCCESS")]
+    assert readout["cohort_days"] > 4  # of the window
+    logged = "select status, rows_written from analytics.rollup_runs order by started_at"
+    rows = [job["rows_written"] for job in summary["jobs"]]
+    assert source.conn.execute(logged).fetchall()[1:] == [("SUCCESS", *rows)]

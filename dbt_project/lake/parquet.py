@@ -4,7 +4,6 @@ PostgreSQL sends CSV, which pyarrow reads many times as fast as Python could, a 
 time; so memory does not grow with the table.
 """
 
-import io
 import json
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -18,7 +17,7 @@ from dbt_project.messages import Failure
 from dbt_project.source import TABLES
 
 # In bytes of CSV. A larger group is read with less effort, and takes more memory.
-GROUP = 64 * 2**20
+GROUP = 32 * 2**20
 KEY = b"analytics_rollups"
 # Infinite times, and those that neither Python nor Spark's dates can hold, are the ends of these.
 MICROSECONDS = """
@@ -135,7 +134,7 @@ def write(
         for group in _groups(cursor, query):
             read = csv.ReadOptions(column_names=[*sent], block_size=len(group) + 1)
             try:
-                table = csv.read_csv(io.BytesIO(group), read, parse, convert)
+                table = csv.read_csv(pa.BufferReader(group), read, parse, convert)
             except pa.ArrowInvalid as error:
                 raise Failure(f"These rows cannot be written as Parquet: {error}.") from None
             writer.write_table(table.cast(wanted), row_group_size=table.num_rows)
@@ -154,8 +153,10 @@ def _groups(cursor: psycopg.Cursor, query: bytes) -> Iterator[bytes]:
             quotes += data.count(b'"')
             # Within quotes, which are doubled there, a line break is part of a value.
             if size > GROUP and quotes % 2 == 0 and data.endswith(b"\n"):
-                yield b"".join(parts)
-                parts, size = [], 0
+                group = b"".join(parts)
+                parts.clear()  # before the group is used, which takes memory too
+                size = 0
+                yield group
     if parts:
         yield b"".join(parts)
 

@@ -15,6 +15,7 @@ user_days as (
         {{- each_dimension() }}
     from events
     group by anonymous_user_id, {{ day_of('occurred_at') }} {{- each_dimension() }}
+    {{ computed_once('having') }}
 
 ),
 
@@ -54,6 +55,7 @@ activity as (
         is_logged_24h
         {{- each_dimension() }}
     from new_users
+    {{ computed_once('where') }}
 
 ),
 

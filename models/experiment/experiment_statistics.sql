@@ -12,6 +12,7 @@ variants as (
         -- Grouping events by numbers is faster than by names.
         row_number() over (order by experiment_id, variant_id) as arm_id
     from {{ ref('int_variants_in_scope') }}
+    {{ computed_once('where') }}
 
 ),
 
@@ -24,6 +25,7 @@ metrics as (
         (delay_hours + window_hours) * interval '1 hour' as closes,
         cast(case measure when 'any' then 1 else cap end as bigint) as most
     from {{ ref('experiment_metrics') }}
+    {{ computed_once('where') }}
 
 ),
 
@@ -78,6 +80,7 @@ exposures as (
         on
             variants.experiment_id = exposures.experiment_id
             and variants.variant_id = exposures.variant_id
+    {{ computed_once('where') }}
 
 ),
 
@@ -163,6 +166,7 @@ counted as (
         changed
     ) }}
     group by 1, 2, 3, 4, 5
+    {{ computed_once('having') }}
 
 ),
 

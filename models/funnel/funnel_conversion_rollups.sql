@@ -38,6 +38,7 @@ step_1_events as (
         {{ is_in_days(day_of('events.occurred_at')) }}
         and events.anonymous_user_id is not null
     group by 1, 2, 3, 4, 5 {{- each_dimension() }}
+    {{ computed_once('having') }}
 
 ),
 
@@ -74,6 +75,7 @@ entries as (
             and events.anonymous_user_id = first_of_days.anonymous_user_id
             and events.occurred_at = first_of_days.entered_at
     group by 1, 2, 3, 4, 5
+    {{ computed_once('having') }}
 
 ),
 
@@ -136,6 +138,7 @@ numbered as (
             'step', 'journey', 'partition by entrant_id order by occurred_at, step'
         ) }} as previous_step
     from journeys
+    {{ computed_once('where') }}
     window journey as (
         partition by entrant_id order by occurred_at, step rows unbounded preceding
     )
@@ -270,6 +273,7 @@ entry_keys as (
     inner join map_keys on map_keys.map_id = maps.map_id
     union all
     select * from {{ with_dimension_keys('entries', ['entry_id', 'funnel_id', 'day']) }} as keyed
+    {{ computed_once('where') }}
 
 ),
 

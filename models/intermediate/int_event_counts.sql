@@ -14,6 +14,7 @@ event_counts as (
         {{- collected_lags() }}
     from events
     group by 1, 2
+    {{ computed_once('having') }}
 
 )
 

@@ -31,6 +31,7 @@ numbered as (
         cast(dense_rank() over (order by funnel_name, step_name) as integer) as step_id,
         cast(dense_rank() over (order by funnel_name) as integer) as funnel_id
     from funnel_steps
+    {{ computed_once('where') }}
 
 )
 

@@ -21,6 +21,7 @@ step_users as (
     from events
     inner join steps on steps.event_name = events.event_name
     group by 1, 2, 3, 4
+    {{ computed_once('having') }}
 
 )
 

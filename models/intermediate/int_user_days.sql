@@ -14,6 +14,7 @@ user_days as (
     from events
     where anonymous_user_id is not null
     group by 1, 2
+    {{ computed_once('having') }}
 
 )
 

@@ -15,6 +15,7 @@ user_days as (
         anonymous_user_id is not null
         and occurred_at < {{ utc_literal(window_end()) }}
     group by 1, 2 {{- each_dimension() }}
+    {{ computed_once('having') }}
 
 ),
 
@@ -51,6 +52,7 @@ visit_counts as (
         count(*) as user_count
     from visits
     group by 1, 2, 3
+    {{ computed_once('having') }}
 
 ),
 

@@ -9,6 +9,7 @@ with user_values as (
     from {{ events(valid_from(), weeks_until(), with_dimensions=true) }} as events
     where anonymous_user_id is not null
     group by 1 {{- each_dimension() }}
+    {{ computed_once('having') }}
 
 ),
 
@@ -47,6 +48,7 @@ users as (
             and user_values.first_at = first_events.first_seen
     where first_events.first_seen >= {{ utc_literal(start_of(first_cohort())) }}
     group by 1, 2
+    {{ computed_once('having') }}
 
 ),
 
@@ -59,6 +61,7 @@ user_keys as (
     from users
     union all
     select * from {{ with_dimension_keys('users', ['anonymous_user_id', 'first_day']) }} as keyed
+    {{ computed_once('where') }}
 
 ),
 
