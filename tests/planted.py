@@ -12,7 +12,7 @@ import psycopg
 
 from dbt_project import ROOT
 
-SQL = ("models/**/*.sql", "macros/*.sql", "tests/*/*.sql", "api/**/*.sql", "dbt_project/**/*.sql")
+SQL = ("models/**/*.sql", "macros/**/*.sql", "tests/*/*.sql", "api/**/*.sql", "dbt_project/**/*.sql")
 PYTHON = ("dbt_project/**/*.py", "api/*.py")
 DBT = ".venv/lib/python3*/site-packages/dbt/include/*/macros/**/*.sql"
 # What an argument of the first type is often given as.
