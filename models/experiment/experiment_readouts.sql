@@ -76,7 +76,9 @@ pairs as {{ materialized() }} (
         control.pre_covariance as c0,
         control.pre_comoment + variant.pre_comoment as comoment,
         control.pre_m2 + variant.pre_m2 as pre_m2,
-        control.users / (1 + {{ cast_as('control.users', 'double precision') }} / variant.users) as between,
+        control.users / (
+            1 + {{ cast_as('control.users', 'double precision') }} / variant.users
+        ) as between,
         least(control.first_day, variant.first_day) as first_day,
         greatest(control.last_day, variant.last_day) as last_day,
         coalesce(greatest(control.day_count, variant.day_count), 0) as cohort_days,

@@ -12,7 +12,9 @@ variants as (
         coalesce(bool_or(is_control), false) as is_control,
         -- Beyond these, shares would overflow.
         max(
-            case when weight between 1e-9 and 1e9 then {{ cast_as('weight', 'double precision') }} end
+            case
+                when weight between 1e-9 and 1e9 then {{ cast_as('weight', 'double precision') }}
+            end
         ) as weight
     from {{ ref('stg_experiment_variants') }}
     where variant_id is not null
