@@ -30,19 +30,17 @@ def opened() -> Iterator[Query]:
     """
     import yaml
     from dbt.adapters.contracts.connection import Connection, ConnectionState, Identifier
-    from dbt.adapters.spark.connections import SparkConnectionManager
-    from dbt.config.profile import Profile
+    from dbt.adapters.spark.connections import SparkConnectionManager, SparkCredentials
     from dbt.config.renderer import ProfileRenderer
     from dbt_common.context import set_invocation_context
 
     set_invocation_context(os.environ)  # where dbt looks for the profile's variables
-    profile = Profile.from_raw_profiles(
-        yaml.safe_load((ROOT / "profiles.yml.example").read_text(encoding="utf-8")),
-        "analytics_rollups",
-        ProfileRenderer({}),
-        target_override="spark",
+    profile = yaml.safe_load((ROOT / "profiles.yml.example").read_text(encoding="utf-8"))
+    given = ProfileRenderer({}).render_data(profile["analytics_rollups"]["outputs"]["spark"])
+    credentials = SparkCredentials.from_dict(
+        {name: value for name, value in given.items() if name not in ("type", "threads")}
     )
-    connection: Any = Connection(Identifier("spark"), "publish", profile.credentials)
+    connection: Any = Connection(Identifier("spark"), "publish", credentials)
     connection.state = ConnectionState.INIT
     try:
         SparkConnectionManager.open(connection)
@@ -53,7 +51,8 @@ def opened() -> Iterator[Query]:
         cursor = connection.handle.cursor()
         try:
             cursor.execute(text)
-            return [tuple(row) for row in cursor.fetchall() or []]
+            # Over Thrift, what returns nothing has nothing to fetch.
+            return [tuple(row) for row in cursor.fetchall() or []] if cursor.description else []
         except Exception as error:  # each method has exceptions of its own, some with no base
             raise SparkFailed(f"Spark could not run a query: {_reason(error)}") from error
 
@@ -118,12 +117,18 @@ def _by_day(
     found: dict[str, dict[tuple, Sequence[str | None]]] = {}
     for row in rows:
         agreed = tuple(
-            float(value) if value is not None and kind == "double precision" else value
+            _number(value) if value is not None and kind == "double precision" else value
             for name, kind, value in zip(names, kinds, row, strict=True)
             if name != "computed_at"
         )
         found.setdefault(str(row[names.index("day")]), {})[agreed] = row
     return found
+
+
+def _number(text: str) -> float | str:
+    """Return a number that equals itself, which one that is none does not."""
+    number = float(text)
+    return number if number == number else "NaN"
 
 
 def _for_spark(row: Sequence[str | None], columns: Mapping[str, str]) -> list[str | None]:
@@ -187,8 +192,10 @@ def first_event(query: Query, source: str, as_of: datetime) -> datetime | None:
 
 
 def _reason(error: Exception) -> str:
-    """Return the first line of a message, which pages of Java follow."""
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+    """Return the line of a message that says what happened; pages of Java follow it."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    titles = ("Database Error", "Runtime Error", "Compilation Error")  # of dbt
+    return next((line for line in lines if line not in titles), type(error).__name__)
 
 
 def quoted(*names: str) -> str:

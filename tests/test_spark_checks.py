@@ -9,7 +9,7 @@ from contextlib import closing
 
 import pytest
 
-from dbt_project import spark
+from dbt_project import spark, spark_tables
 from dbt_project.messages import Failure
 
 VARIABLES = ("METHOD", "HOST", "PORT", "TOKEN", "MASTER", "USER")
@@ -241,3 +241,24 @@ def test_one_session_at_a_time_uses_a_warehouse(java, cli, monkeypatch, tmp_path
     monkeypatch.setenv("SPARK_WAREHOUSE", "/proc/nothing")
     with pytest.raises(Failure, match=r"^SPARK_WAREHOUSE cannot be used: "), spark.alone():
         pass
+
+
+def test_values_that_agree_are_not_written_again():
+    """What PostgreSQL and Spark write as text differs for the same number and time."""
+    kinds = {"day": "date", "x": "double precision", "at": spark_tables.TIME, "computed_at": "text"}
+    day = "2026-11-21"
+    ours = [[day, "1e-05", "infinity", "a"], [day, "NaN", "2026-11-21 00:00:00+00", "a"]]
+    theirs = [[day, "1.0E-5", "253402300799999999", "b"], [day, "NaN", "1795219200000000", "b"]]
+    stored = spark_tables._by_day((spark_tables._for_spark(row, kinds) for row in ours), kinds)
+    computed = spark_tables._by_day(theirs, kinds)
+    assert stored.keys() == computed.keys() == {day}
+    assert stored[day].keys() == computed[day].keys() and len(stored[day]) == 2
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [("Database Error\n  [TABLE_NOT_FOUND] No t.\n\tat org.apache", "[TABLE_NOT_FOUND] No t."),
+     ("Connection reset", "Connection reset"), ("", "ValueError")],
+)  # fmt: skip
+def test_reason_is_the_line_that_tells(message, reason):
+    assert spark_tables._reason(ValueError(message)) == reason
