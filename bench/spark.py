@@ -27,6 +27,7 @@ spark.eventLog.enabled true
 spark.eventLog.compress false
 spark.eventLog.rolling.enabled false
 spark.eventLog.dir file://{folder}
+spark.sql.maxPlanStringLength 1000
 """
 OF_HISTORY = timedelta(days=180)
 
