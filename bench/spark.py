@@ -27,13 +27,14 @@ spark.eventLog.enabled true
 spark.eventLog.compress false
 spark.eventLog.rolling.enabled false
 spark.eventLog.dir file://{folder}
+spark.sql.maxPlanStringLength 1000
 """
 OF_HISTORY = timedelta(days=180)
 
 
 @dataclass
 class Measured:
-    """One run. `seconds` are those of a clock, `busy` those of all cores in Spark's tasks."""
+    """One run. `seconds` are those of a clock, `cpu` those of all cores in Spark's tasks."""
 
     master: str
     log: int
@@ -41,7 +42,7 @@ class Measured:
     window: int = 0
     history: int = 0
     seconds: float = 0
-    busy: float = 0
+    cpu: float = 0
     read: int = 0
     jobs: dict[str, float] = field(default_factory=lambda: defaultdict(float))
 
@@ -109,7 +110,7 @@ def _measure(run: Measured, lakes: Path, warehouse: str) -> Measured:
         for job, seconds in _seconds(Path(folder, "target/run_results.json")):
             run.jobs[job] += seconds
         for metrics in _tasks(Path(folder)):
-            run.busy += metrics["Executor Run Time"] / 1000
+            run.cpu += metrics["Executor CPU Time"] / 1e9
             run.read += metrics["Input Metrics"]["Bytes Read"]
     return run
 
@@ -146,7 +147,7 @@ def _tasks(folder: Path) -> Iterator[dict]:
 
 
 def _measurements(runs: Sequence[Measured]) -> str:
-    header = ("master", "log", "window days", "window", "history", "run s", "task s", "MB read",
+    header = ("master", "log", "window days", "window", "history", "run s", "CPU s", "MB read",
               *(f"{job} s" for job in JOBS))  # fmt: skip
     rows = [
         (
@@ -155,7 +156,7 @@ def _measurements(runs: Sequence[Measured]) -> str:
             str(run.window_days),
             f"{run.window:,}",
             f"{run.history:,}",
-            *(f"{number:.1f}" for number in (run.seconds, run.busy, run.read / 1e6)),
+            *(f"{number:.1f}" for number in (run.seconds, run.cpu, run.read / 1e6)),
             *(f"{run.jobs[job]:.1f}" for job in JOBS),
         )
         for run in runs
@@ -170,7 +171,7 @@ def _parts(runs: Sequence[Measured]) -> str:
         of = [run for run in runs if run.master == master]
         measures = {
             "run s": [run.seconds for run in of],
-            "task s": [run.busy for run in of],
+            "CPU s": [run.cpu for run in of],
             "MB read": [run.read / 1e6 for run in of],
             **{f"{job} s": [run.jobs[job] for run in of] for job in JOBS},
         }

@@ -67,7 +67,7 @@
         select
             occurred_at > {{ utc_literal(valid_until()) }} as is_future,
             occurred_at < {{ utc_literal(valid_from()) }} as is_expired
-        from {{ event_logs() }} as logs
+        from {{ invalid_event_logs() }} as logs
         where
             (
                 occurred_at > {{ utc_literal(valid_until()) }}

@@ -20,6 +20,7 @@ from typing import Any
 import psycopg
 import pytest
 import quick_dbt
+import spark_here
 import tables
 import throwaway
 from click.testing import CliRunner
@@ -45,6 +46,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    spark_here.check()
     # dbt reopens its log for every command, and leaves the old one to the garbage collector.
     config.addinivalue_line("filterwarnings", "ignore:unclosed file .*dbt.log:ResourceWarning")
 
@@ -52,6 +54,10 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     # The slowest first, so that the workers end at about the same time.
     items.sort(key=lambda item: item.path.name not in LONGEST)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    spark_here.tell(terminalreporter)
 
 
 class Scheduling(LoadScopeScheduling):

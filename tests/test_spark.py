@@ -1,10 +1,7 @@
 """The same models on Apache Spark: every row is PostgreSQL's, after several runs on one lake."""
 
-import importlib.util
 import json
 import math
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -13,6 +10,7 @@ from typing import Any
 import lake_files
 import psycopg
 import pytest
+import spark_here
 from edges import DAY, HOUR, MS, NOON, awkward
 from tables import App
 
@@ -20,15 +18,8 @@ from dbt_project import runner
 from dbt_project.database import dbt_environment
 from dbt_project.window import ROLLUPS
 
-JAVA = shutil.which("java") or os.environ.get("JAVA_HOME")
-MISSING = [
-    *([] if JAVA else ["Java"]),
-    *([] if importlib.util.find_spec("pyspark") else ["pyspark, of `pip install '.[spark]'`"]),
-]
 pytestmark = [
-    pytest.mark.skipif(
-        bool(MISSING), reason=f"Spark was NOT tested: {' and '.join(MISSING)} missing"
-    ),
+    spark_here.required,
     # Spark's Python leaves sockets to the garbage collector.
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),

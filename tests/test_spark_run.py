@@ -1,26 +1,17 @@
 """`--target spark` as a whole: what it publishes is what the same runs of dbt write."""
 
-import importlib.util
 import json
 import math
-import os
-import shutil
 from datetime import datetime, timedelta
 
-import pytest
+import spark_here
 from commands import end, start
 from psycopg import sql
 from tables import NOW
 
 from dbt_project.publish import rollups
 
-MISSING = [
-    *([] if shutil.which("java") or os.environ.get("JAVA_HOME") else ["Java"]),
-    *([] if importlib.util.find_spec("pyspark") else ["pyspark, of `pip install '.[spark]'`"]),
-]
-pytestmark = pytest.mark.skipif(
-    bool(MISSING), reason=f"Spark was NOT tested: {' and '.join(MISSING)} missing"
-)
+pytestmark = spark_here.required
 JOBS = ("experiment",)  # the one that needs most: stored days, and tables rewritten whole
 EARLIER = NOW - timedelta(days=8)
 # Settings of a small machine; to compile code takes longer than so few rows.

@@ -80,6 +80,30 @@
     )
 {%- endmacro %}
 
+{#-
+    The event log, without an alias, where its events may be invalid. Of what lies between, Spark
+    would open every file to see that its times are valid.
+-#}
+{% macro invalid_event_logs() -%}
+    {{ return(adapter.dispatch('invalid_event_logs', 'analytics_rollups')()) }}
+{%- endmacro %}
+
+{% macro default__invalid_event_logs() -%}
+    {{ event_logs() }}
+{%- endmacro %}
+
+{% macro spark__invalid_event_logs() -%}
+    (
+        select * from {{ app_table('event_logs') }}
+        {%- if event_columns().get('day') == 'date' %}
+        where
+            day <= date '{{ valid_from().date() }}'
+            or day >= date '{{ valid_until().date() }}'
+            or day is null
+        {%- endif %}
+    )
+{%- endmacro %}
+
 {#- The types of the event log's columns by name. `experiment_map` may be missing. -#}
 {% macro event_columns() -%}
     {%- if not execute or model.resource_type == 'unit_test' -%}

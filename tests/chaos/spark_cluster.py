@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import time
@@ -13,7 +12,6 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-MISSING = "Java or pyspark is not installed (on Debian: apt-get install openjdk-17-jre-headless)"
 # What every client of the cluster gets: one core and little memory for each executor. To compile
 # code would take longer than so few rows.
 CLIENT = """
@@ -28,8 +26,10 @@ spark.eventLog.enabled true
 spark.eventLog.compress false
 spark.eventLog.rolling.enabled false
 spark.eventLog.dir file://{folder}
+spark.sql.maxPlanStringLength 1000
 """
 STARTED = re.compile(r"Starting Spark master at (spark://\S+)")
+DAY = re.compile(r"day#\d+ [<>]= (\d{4}-\d\d-\d\d)")
 REGISTERED = re.compile("Successfully registered with master")
 PATIENCE_S = 120
 
@@ -55,21 +55,31 @@ class Cluster:
         """Kill a worker and its executors, as when a machine loses power."""
         _kill(self.workers.pop())
 
-    def events(self, name: str) -> list[dict]:
+    def events(self, name: str, package: str = "") -> list[dict]:
         """What Spark noted under a name in all runs of clients so far, such as ExecutorAdded."""
-        found = []
+        found, begins = [], f'{{"Event":"{package}SparkListener{name}"'
         for path in self.folder.glob("app-*"):
             for line in path.read_text().splitlines():
                 # The last line may be half written.
-                if line.startswith(f'{{"Event":"SparkListener{name}"') and line.endswith("}"):
+                if line.startswith(begins) and line.endswith("}"):
                     found.append(json.loads(line))
         return found
 
+    def scans(self) -> list[list[tuple[str, ...]]]:
+        """The first and last day of each read of the event log, by query, as it was carried out."""
+        plans = {}
+        for plan in self.events("SQLAdaptiveExecutionUpdate", "org.apache.spark.sql.execution.ui."):
+            plans[plan["executionId"]] = plan["sparkPlanInfo"]  # the last one is what was done
+        return [found for plan in plans.values() if (found := list(_scans(plan)))]
 
-def available() -> bool:
-    """Whether this machine can run a cluster. REQUIRE_SPARK has the test fail where it cannot."""
-    here = shutil.which("java") or os.environ.get("JAVA_HOME")
-    return bool(here and find_spec("pyspark")) or bool(os.environ.get("REQUIRE_SPARK"))
+
+def _scans(node: dict) -> Iterator[tuple[str, ...]]:
+    if "/event_logs]" in node["metadata"].get("Location", ""):
+        yield tuple(DAY.findall(node["metadata"]["PartitionFilters"]))
+    # What is read again is shown below the node that reads it.
+    if not node["nodeName"].startswith("ReusedExchange"):
+        for child in node["children"]:
+            yield from _scans(child)
 
 
 @contextmanager

@@ -4,14 +4,17 @@ import json
 from datetime import timedelta
 
 import pytest
+import spark_here
 from chaos_helpers import log, start
 from commands import end
 from edges import awkward
-from spark_cluster import MISSING, available, cluster
+from spark_cluster import cluster
 from tables import NOW, TODAY, differences, stored
 
-pytestmark = [pytest.mark.chaos, pytest.mark.skipif(not available(), reason=MISSING)]
+pytestmark = [pytest.mark.chaos, spark_here.required]
 SECONDS = 1200
+WINDOW = ("2026-11-10", "2026-11-23")
+HISTORY = ("2026-05-27", "2026-11-10")
 EXPORT = ("lake", "export", "--since", TODAY - timedelta(days=181))
 
 
@@ -30,6 +33,13 @@ def test_a_lost_worker_changes_no_row(source, run, cli, database_url, folder, mo
         assert differences(stored(source.conn), wanted) == []
         assert {task["Task Info"]["Executor ID"] for task in spark.events("TaskEnd")} == {"0", "1"}
         assert not spark.events("ExecutorRemoved")
+        queries = spark.scans()
+        # All reads name days, of 180; what lies before the window is read once by each query.
+        assert {len(days) for query in queries for days in query} == {2}
+        starts = [sorted(first for first, _ in query) for query in queries]
+        assert min(starts)[0] == HISTORY[0]
+        assert all(HISTORY[0] not in query[1:] for query in starts)
+        assert [WINDOW] in queries and any(HISTORY in query for query in queries)
 
         source.do("drop schema analytics cascade")
         process = start(database_url, "--target", "spark", **settings)
