@@ -126,9 +126,12 @@
     {%- endif -%}
 {%- endmacro %}
 
-{#- After a rollup is written, in its transaction: notes its zone. -#}
+{#-
+    After a rollup is written, in its transaction: notes its zone. On Spark always, because dbt does
+    not know of a new table yet.
+-#}
 {% macro note_zone() -%}
-    {%- if execute and zone_of(this) != timezone() -%}
+    {%- if execute and (not on_postgres() or zone_of(this) != timezone()) -%}
     {{ set_zone(this) }}
     {%- endif -%}
 {%- endmacro %}
