@@ -93,14 +93,14 @@ def cli(
     options.check_run(ctx, dry_run, allow_purged)
     if ctx.invoked_subcommand:
         return
-    with failures(as_json):
-        window = options.window(ctx, window_days, first, last, as_of)
     wanted = selection(jobs or JOBS)
+    with failures(as_json):
+        targets = alerts.targets() if notify and not dry_run else []
+    with failures(as_json), alerts.of_a_failed_start(targets, wanted):
+        window = options.window(ctx, window_days, first, last, as_of)
     if dry_run:
         click.echo(report.plan(window, wanted, target, as_json))
         return
-    with failures(as_json):
-        targets = alerts.targets() if notify else []
     signals.defer()
     watched = alerts.of_a_failed_start(targets, wanted)
     with failures(as_json), watched, _engine(target) as engine, database(with_dbt=True) as conninfo:

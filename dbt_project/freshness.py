@@ -25,6 +25,8 @@ def check(conn: psycopg.Connection, source: str) -> tuple[dict[str, Any], str]:
             for moment in (now - timedelta(hours=1), now + AHEAD)
         ),
     )
+    # A view may cast a text by it, as a run does.
+    conn.execute("set local timezone = 'UTC'")
     # As a number, which is the same for both types of column.
     (epoch,) = only_row(conn, f"select extract(epoch from ({query}))")
     limits, age = _limits(), None

@@ -4,6 +4,7 @@ import atexit
 import gc
 import json
 import os
+import re
 import tempfile
 import time
 from collections import defaultdict
@@ -251,11 +252,17 @@ def build(
         # dbt calls a selection that matches nothing a success, and has no results where it was
         # stopped as a whole.
         if outcome.exception and run.ok:
-            run.errors.append(str(outcome.exception) or type(outcome.exception).__name__)
+            run.errors.append(_told(outcome.exception))
             run.permanent = not retry.is_transient(outcome.exception)
         elif not run.rollup_ended and run.ok:
             run.errors.append(f"dbt did not build {ROLLUPS[run.job_name]}.")
             run.permanent = True
+
+
+def _told(error: BaseException) -> str:
+    """Return dbt's message; of a check at the start of a run, what the check says."""
+    text = str(error) or type(error).__name__
+    return re.sub(r"\A\s*Compilation Error in operation .*\n\s*", "", text)
 
 
 def _note(message: str, runs: list[JobRun]) -> None:

@@ -12,7 +12,7 @@ import psycopg
 from dbt_project import ROOT, days
 from dbt_project.database import connect, database, database_name, source_schema
 from dbt_project.messages import Failure, echo
-from dbt_project.settings import timezone
+from dbt_project.settings import BadSetting, timezone
 from dbt_project.source import existing_source_tables
 
 # Not on the full hour, when much else runs. docs/scheduling.md says what each brings up to date.
@@ -62,6 +62,8 @@ def _wait_for_events() -> bool:
                     f"Waiting for the app's tables: {database_name(conn)} has no event_logs in"
                     f" schema {source_schema()}. `demo` and `load` create one."
                 )
+        except BadSetting:
+            raise  # which waiting does not mend
         except (Failure, psycopg.Error) as error:
             reason = f"Waiting for the database: {error}"
         if reason != said:

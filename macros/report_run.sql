@@ -17,7 +17,7 @@
                     info=true) -%}
             {%- endif -%}
         {%- endfor -%}
-        {%- set note = empty_window() -%}
+        {%- set note = empty_window() or nothing_counted(results) -%}
         {%- if note -%}
             {%- do log(note, info=true) -%}
         {%- endif -%}
@@ -59,6 +59,38 @@
         + modules.datetime.timedelta(days=longest_horizon_days() | int + 1) -%}
     {{ return(text ~ '--as-of ' ~ last.date()
         ~ ' --window-days 180 reaches the last of them.') }}
+{%- endmacro %}
+
+{#- What to set if the window has events, but none that key events or a funnel count; else none. -#}
+{% macro nothing_counted(results) -%}
+    {%- set notes = [] -%}
+    {%- for result in results
+        if result.node.package_name == 'analytics_rollups' and result.status == 'success'
+        and not is_partial_build() -%}
+        {%- set rollup = result.node.relation_name -%}
+        {%- if result.node.name == 'daily_metric_rollups' -%}
+            {%- set counted = run_query(
+                'select 1 from ' ~ rollup ~ ' where ' ~ is_in_days('day')
+                ~ " and metric_name = 'sessions_submitted' and value > 0 limit 1") -%}
+            {%- if not counted.rows -%}
+                {%- do notes.append(
+                    'No event of the window is named ' ~ key_events() | join(' or ')
+                    ~ ', so key events are 0. KEY_EVENT names those of your app.') -%}
+            {%- endif -%}
+        {%- elif result.node.name == 'funnel_rollups' -%}
+            {%- set uncounted = run_query(
+                'select funnel_name from ' ~ rollup ~ ' where ' ~ is_in_days('day')
+                ~ ' group by 1 having max(events_count) = 0 order by 1') -%}
+            {%- if uncounted.rows -%}
+                {%- do notes.append(
+                    'No event of the window is one of funnel '
+                    ~ uncounted.columns[0].values() | join(', ')
+                    ~ '. seeds/funnel/funnel_steps.csv has its steps, or a folder that'
+                    ~ ' ROLLUP_SEEDS names.') -%}
+            {%- endif -%}
+        {%- endif -%}
+    {%- endfor -%}
+    {{ return(notes | join(' ') or none) }}
 {%- endmacro %}
 
 {% macro ignored_events() -%}

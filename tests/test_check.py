@@ -275,7 +275,10 @@ def test_checks_at_once_tell_once(rollups, database_url, webhook):
     assert len(webhook.got) == 1
 
 
-def test_a_run_tells_that_it_failed_and_that_it_no_longer_does(rollups, cli, webhook):
+def test_a_run_tells_that_it_failed_and_that_it_no_longer_does(
+    rollups, cli, webhook, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("ROLLUP_HOME", str(tmp_path))  # where an outage is noted
     arguments = ("--job", "daily", "--window-days", 1, "--notify")
     assert cli(*arguments).exit_code == 0 and webhook.got == []
     rollups.do("alter table analytics.daily_metric_rollups add check (value < 0) not valid")
@@ -286,14 +289,22 @@ def test_a_run_tells_that_it_failed_and_that_it_no_longer_does(rollups, cli, web
     rollups.do("alter table analytics.daily_metric_rollups drop constraint"
               " daily_metric_rollups_value_check")  # fmt: skip
     assert cli(*arguments).exit_code == 0 and len(webhook.got) == 2
+    with monkeypatch.context() as patch:
+        patch.setenv("ROLLUP_TIMEZONE", "Asia/Kathmandu")
+        assert cli(*arguments).exit_code == 1 and len(webhook.got) == 3
+    assert "has days of UTC, and this run is for days of Asia/Kathmandu" in webhook.last
+    assert cli(*arguments).exit_code == 0 and len(webhook.got) == 4
     # One that cannot even start is not in the run log.
     rollups.do("alter table event_logs rename to elsewhere")
     for _ in range(2):
-        assert cli(*arguments).exit_code == 1 and len(webhook.got) == 3
+        assert cli(*arguments).exit_code == 1 and len(webhook.got) == 5
     assert "New:\n- A run could not start: The source table event_logs" in webhook.last
     rollups.do("alter table elsewhere rename to event_logs")
-    assert cli("check", "--notify").exit_code == 1 and len(webhook.got) == 3
-    assert cli(*arguments).exit_code == 0 and len(webhook.got) == 4
+    assert cli("check", "--notify").exit_code == 1 and len(webhook.got) == 5
+    assert cli(*arguments).exit_code == 0 and len(webhook.got) == 6
+    monkeypatch.setenv("ROLLUP_TIMEZONE", "Europe/Berln")
+    assert cli(*arguments).exit_code == 1 and len(webhook.got) == 7
+    assert "A run could not start: ROLLUP_TIMEZONE: 'Europe/Berln'" in webhook.last
 
 
 def test_an_outage_of_the_database_is_told_once(

@@ -19,6 +19,7 @@ from pathspec import PathSpec
 from api import create_app
 from api.settings import Settings
 from dbt_project import ROOT, schedule
+from dbt_project.settings import BadSetting
 from dbt_project.source import create_source_tables
 from dbt_project.url import parse_url
 
@@ -118,6 +119,13 @@ def test_the_schedule_waits_for_events_and_for_the_hour(composed, monkeypatch):
     assert f":{schedule.MINUTE} UTC" in process.stderr.readline()
     process.terminate()
     assert end(process).exit_code == 130
+
+
+def test_the_schedule_does_not_wait_for_a_bad_setting(composed, monkeypatch):
+    monkeypatch.setenv("DATABASE_URL", composed["rollup"])
+    monkeypatch.setenv("KEY_EVENT", "a,,b")
+    with pytest.raises(BadSetting, match="'a,,b' has an empty name"):
+        schedule.forever(())
 
 
 def test_the_first_run_of_a_day_is_a_full_one(monkeypatch):

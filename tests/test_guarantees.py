@@ -373,6 +373,16 @@ def test_without_tables_of_experiments_their_job_logs_no_run(lively, run, cli):
     assert rows.experiment == {} and rows.daily and rows.funnel
 
 
+def test_a_run_whose_settings_count_nothing_says_so(lively, run, monkeypatch):
+    monkeypatch.setenv("KEY_EVENT", "paid,ordered")
+    lively.do("delete from event_logs where event_name <> 'app_opened'")
+    lively.do("update event_logs set event_name = 'visit'")
+    outcome = run("--job", "daily", "--job", "funnel")
+    told = "No event of the window is named paid or ordered, so key events are 0."
+    assert outcome.exit_code == 0 and told in outcome.stdout
+    assert "No event of the window is one of funnel core_journey." in outcome.stdout
+
+
 def test_a_run_in_another_zone_touches_nothing(lively, run, cli, monkeypatch):
     run()
     before = image(lively.conn)

@@ -433,8 +433,7 @@ SHOP = 'USER_ID,action,ts,E-Mail,amount,,"shop, city"\nu,order,1795521600123,x@y
 def test_names_are_mapped_skipped_or_go_into_properties(db, tmp_path, as_file):
     given = ["user=user id,event=action", "occurred_at=ts", '"platform=shop, city"']
     if as_file:
-        lines = ["# ours = theirs", "", *given[0].split(","), given[1], given[2].strip('"')]
-        (tmp_path / "map").write_text("\n".join(lines))
+        (tmp_path / "map").write_text("\n".join(["# ours = theirs", "", *given]))
         given = [f"@{tmp_path}/map"]
     notes = into(db, SHOP, mapping=given, skipped=["email"]).notes
     assert rows(db, "anonymous_user_id, event_name, occurred_at, platform, properties") == [

@@ -52,7 +52,7 @@ def test_page_warns_before_github_disables_the_schedule(step, tmp_path, age, war
 
 def test_page_shows_rows_written_and_events_ignored(source, step):
     now = datetime.now(UTC).replace(tzinfo=None)
-    source.event(now)
+    source.event(now, "session_submitted")
     source.event(now + timedelta(hours=1), received=now)
     process, page = step(JOB="daily", WINDOW_DAYS="2")
     assert process.returncode == 0, process.stderr

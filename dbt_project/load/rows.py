@@ -410,7 +410,7 @@ def shown(value: object) -> str:
 def pairs(given: Iterable[str]) -> Iterator[tuple[str, str]]:
     """Yield (ours, theirs) of --map: OUR=THEIR by comma, in quotes where a name has a comma.
 
-    `@FILE` has one a line, and comments behind #. Raises BadMapping, and OSError.
+    `@FILE` has lines of the same, and comments, which begin with #. Raises BadMapping, and OSError.
     """
     for text in given:
         if text.startswith("@"):
@@ -418,7 +418,9 @@ def pairs(given: Iterable[str]) -> Iterator[tuple[str, str]]:
                 lines = Path(text[1:]).read_text(encoding="utf-8-sig").splitlines()
             except UnicodeDecodeError:
                 raise BadMapping(f"--map: {text[1:]} is not in UTF-8.") from None
-            items = [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
+            items = [
+                item for line in lines if not line.lstrip().startswith("#") for item in listed(line)
+            ]
         else:
             items = listed(text)
         for item in items:
