@@ -115,8 +115,7 @@ def test_paper_has_the_state_and_forced_colours_keep_the_bars(visit, site):
     assert page.page.locator(".scroll").evaluate_all(hidden) == 0
     assert page.page.locator(".uplot canvas").first.is_visible()
     page.page.set_viewport_size({"width": 718, "height": 1000})  # a page of A4
-    # The browser may lay out once more after it has answered.
-    page.page.wait_for_function("document.documentElement.scrollWidth <= innerWidth")
+    assert not page.is_wider_than_the_screen()
 
 
 def test_verdict_holds_for_every_window_in_print_and_in_forced_colours(visit, site):
