@@ -206,7 +206,7 @@ def test_the_summary_in_json(source, run):
 
 
 def test_the_summary_in_text_comes_last_and_alone_on_stdout(source, cli):
-    source.event(datetime.now(UTC).replace(tzinfo=None))
+    source.event(datetime.now(UTC).replace(tzinfo=None), "session_submitted")
     outcome = cli()
     assert outcome.exit_code == 0
     first, header, *jobs, empty, last = outcome.stdout.splitlines()
