@@ -45,7 +45,8 @@ class JobHeld(Failure):
 class JobRun:
     """One run of one job. `rows_written` counts rows, `ignored` events by rule.
 
-    `permanent`: a retry would not help with at least one of the errors.
+    `permanent`: a retry would not help with at least one of the errors. `idle`: the source lacks
+    what the job reads, so its tables stay as they are.
     """
 
     job_name: str
@@ -58,6 +59,7 @@ class JobRun:
     notes: list[str] = field(default_factory=list)
     kept_since: str | None = None
     permanent: bool = False
+    idle: bool = False
     seconds: float = 0.0
     invocation_id: str | None = None
 
@@ -266,22 +268,29 @@ def _finish(
         " kept_since = %s"
         " where id = %s and status = 'RUNNING'"
     ).format(_table(schema))
-    values = [
-        (
-            *("SUCCESS" if run.ok else "FAILED", run.rows_written, run.ignored_count),
-            *(Jsonb(run.ignored), "\n\n".join(run.errors) or None, run.invocation_id),
-            *(run.kept_since, run.id),
+    # A job without the tables that it reads computed nothing, so it did not run.
+    remove = sql.SQL("delete from {} where id = %s and status = 'RUNNING'").format(_table(schema))
+    ends = [
+        (remove, (run.id,))
+        if run.ok and run.idle
+        else (
+            update,
+            (
+                *("SUCCESS" if run.ok else "FAILED", run.rows_written, run.ignored_count),
+                *(Jsonb(run.ignored), "\n\n".join(run.errors) or None, run.invocation_id),
+                *(run.kept_since, run.id),
+            ),
         )
         for run in runs
     ]
     try:
-        written = _write(conn, update, values)
+        written = _write(conn, ends)
     except psycopg.errors.QueryCanceled:
         raise  # the server is there, and a setting of the role does not let it finish
     except psycopg.OperationalError:
         # The server went away in the meantime; perhaps it is back.
         with connect(conninfo, autocommit=True) as fresh:
-            written = _write(fresh, update, values)
+            written = _write(fresh, ends)
             # The lock's session may not know yet that its client is gone, and would block the
             # next run.
             end = "select pg_terminate_backend(pid) from pg_stat_activity where"
@@ -292,9 +301,9 @@ def _finish(
         )
 
 
-def _write(conn: psycopg.Connection, update: sql.Composed, values: list[tuple]) -> int:
+def _write(conn: psycopg.Connection, ends: list[tuple[sql.Composed, tuple]]) -> int:
     with conn.transaction():
-        return sum(conn.execute(update, row).rowcount for row in values)
+        return sum(conn.execute(statement, values).rowcount for statement, values in ends)
 
 
 def recent(conn: psycopg.Connection, schema: str, limit: int) -> list[dict[str, Any]]:

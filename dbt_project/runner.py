@@ -16,13 +16,7 @@ from typing import Any
 import psycopg
 
 from dbt_project import ROOT, home, preflight, purged, retry, run_log, signals
-from dbt_project.database import (
-    analytics_schema,
-    connect,
-    database_name,
-    dbt_environment,
-    source_schema,
-)
+from dbt_project.database import analytics_schema, connect, dbt_environment, source_schema
 from dbt_project.messages import Failure, echo
 from dbt_project.report import ENDED_WELL, steps_shown
 from dbt_project.run_log import JobRun
@@ -106,16 +100,11 @@ def _attempt(
         with signals.interruptible():
             preflight.check(conn, source, analytics, jobs)
             run_log.create(conn, analytics)
-            idle = preflight.idle(conn, source, jobs)
-            busy = [job for job in jobs if job not in idle]
         with (
-            run_log.held(conninfo, conn, analytics, busy, window) as logged,
+            run_log.held(conninfo, conn, analytics, jobs, window) as runs,
             steps_shown() as on_step,
             signals.interruptible(),
         ):
-            # dbt says why an idle job wrote nothing, and makes its empty tables.
-            runs = [*logged, *(JobRun(job, database=database_name(conn)) for job in idle)]
-            runs.sort(key=lambda run: jobs.index(run.job_name))
             environment = dbt_environment(conn)
             build(runs, window, environment, on_step, across=across, allow_purged=allow_purged)
     return runs
@@ -226,6 +215,7 @@ def _note(message: str, runs: list[JobRun]) -> None:
             if run.job_name == found["job"]:
                 run.kept_since = found["kept_since"] or run.kept_since
                 run.notes += found["notes"]
+                run.idle |= found.get("idle", False)
     elif message.startswith(RUN):
         found = json.loads(message.removeprefix(RUN))
         for run in runs:

@@ -46,7 +46,7 @@
                 ~ missing | join(', no ') ~ '.' -%}
             {%- do log(note, info=true) -%}
             {%- do log('limits: ' ~ tojson(
-                {'job': 'experiment', 'kept_since': none, 'notes': [note]})) -%}
+                {'job': 'experiment', 'kept_since': none, 'notes': [note], 'idle': true})) -%}
         {%- elif 'experiment_map' not in event_columns() -%}
             {{ exceptions.raise_compiler_error(
                 'event_logs has no column experiment_map, by which job experiment finds users who'
