@@ -93,17 +93,19 @@ def cli(
     options.check_run(ctx, dry_run, allow_purged)
     if ctx.invoked_subcommand:
         return
-    wanted = selection(jobs or JOBS)
-    with failures(as_json):
-        targets = alerts.targets() if notify and not dry_run else []
-    with failures(as_json), alerts.of_a_failed_start(targets, wanted):
-        window = options.window(ctx, window_days, first, last, as_of)
+    wanted, window_of = selection(jobs or JOBS), (ctx, window_days, first, last, as_of)
     if dry_run:
-        click.echo(report.plan(window, wanted, target, as_json))
+        with failures(as_json):
+            click.echo(report.plan(options.window(*window_of), wanted, target, as_json))
         return
+    with failures(as_json):
+        targets = alerts.targets() if notify else []
     signals.defer()
-    watched = alerts.of_a_failed_start(targets, wanted)
-    with failures(as_json), watched, _engine(target) as engine, database(with_dbt=True) as conninfo:
+    watched, opened = alerts.of_a_failed_start(targets, wanted), ExitStack()
+    with failures(as_json), watched, opened:
+        window = options.window(*window_of)
+        engine = opened.enter_context(_engine(target))
+        conninfo = opened.enter_context(database(with_dbt=True))
         runs = runner.run_jobs(
             conninfo, window, wanted, allow_purged=allow_purged, yes=yes, engine=engine
         )

@@ -25,10 +25,11 @@ def check(conn: psycopg.Connection, source: str) -> tuple[dict[str, Any], str]:
             for moment in (now - timedelta(hours=1), now + AHEAD)
         ),
     )
-    # A view may cast a text by it, as a run does.
-    conn.execute("set local timezone = 'UTC'")
-    # As a number, which is the same for both types of column.
-    (epoch,) = only_row(conn, f"select extract(epoch from ({query}))")
+    with conn.transaction():
+        # In a run a view that casts a text reads it in this zone, too.
+        conn.execute("set local timezone = 'UTC'")
+        # As a number, which is the same for both types of column.
+        (epoch,) = only_row(conn, f"select extract(epoch from ({query}))")
     limits, age = _limits(), None
     if epoch is None:
         status = "error"

@@ -64,9 +64,8 @@
 {#- What to set if the window has events, but none that key events or a funnel count; else none. -#}
 {% macro nothing_counted(results) -%}
     {%- set notes = [] -%}
-    {%- for result in results
-        if result.node.package_name == 'analytics_rollups' and result.status == 'success'
-        and not is_partial_build() -%}
+    {%- for result in ([] if is_partial_build() else results)
+        if result.node.package_name == 'analytics_rollups' and result.status == 'success' -%}
         {%- set rollup = result.node.relation_name -%}
         {%- if result.node.name == 'daily_metric_rollups' -%}
             {%- set counted = run_query(

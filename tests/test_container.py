@@ -163,3 +163,8 @@ def test_the_first_run_of_a_day_is_a_full_one(monkeypatch):
 )  # fmt: skip
 def test_what_is_secret_or_of_no_use_stays_out(name):
     assert IGNORED.match_file(name)
+
+
+def test_every_data_test_is_in_the_image():
+    tests = {str(path.relative_to(ROOT)) for path in ROOT.glob("tests/*/*.sql")}
+    assert tests and tests == {*IGNORED.match_files(tests, negate=True)}

@@ -56,6 +56,18 @@ def test_fresh_late_and_stale(source, cli, at, column_type):
             assert cli("dbt", "--", "--quiet", "source", "freshness").exit_code == code
 
 
+def test_a_view_that_casts_a_text_is_read_in_utc(source, cli, at):
+    source.event(at(30), received=at(28))
+    source.do("alter table event_logs rename to logs")
+    source.do(
+        "create view event_logs as select occurred_at, cast(text as timestamptz) as received_at"
+        " from (select *, cast(received_at as text) as text from logs) as texts"
+    )
+    source.do(f"alter database {source.conn.info.dbname} set timezone to 'America/Los_Angeles'")
+    answer = cli("freshness", "--json").summary
+    assert (answer["status"], answer["newest_received_at"]) == ("error", stamp(at(28)))
+
+
 @BOTH
 def test_impossible_times_do_not_make_a_dead_source_look_alive(source, cli, at, column_type):
     convert(source, column_type)
