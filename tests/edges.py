@@ -76,3 +76,29 @@ def awkward(source: App, now: datetime) -> None:
     source.experiment("over", status="ENDED", end_at=midnight - 13 * DAY)
     source.experiment("gone", status="ENDED", end_at=midnight - 13 * DAY - MS)
     source.experiment("draft", status="DRAFT", end_at=midnight)
+
+
+# What a map may hold: numbers that differ only in zeros, and what looks like another type.
+JSON_MAPS = (
+    '{"run": 1.0}', '{"run": 1.00}', '{"run": "1.0"}', '{"run": 1e30}', '{"run": -0.0}',
+    '{"run": true, "over": "true"}', '{"run": {"run": "B"}, "over": ["A"]}',
+    '{"over": "{\\"a\\": 1}"}', '{"r\\"un\\\\": "A: 1, true", "": ""}',
+    '{"\\u00e9\\u2028": "\\ud83d\\ude00"}', '"run"', "[1]", "null", "{}",
+)  # fmt: skip
+JSON_PROPERTIES = (
+    '{"source": "ad"}', '{"source": 1.50}', '{"source": "1.50"}', '{"source": null}', "{}",
+    '{"source": true, "other": {"source": "no"}}', '{"source": "a \\"b\\\\c"}',
+)  # fmt: skip
+
+
+def odd_json(source: App) -> None:
+    """Give half of the events JSON of all kinds, and let the user be missing."""
+    source.do("alter table event_logs alter anonymous_user_id drop not null")
+    for column, texts in (("experiment_map", JSON_MAPS), ("properties", JSON_PROPERTIES)):
+        for place, text in enumerate(texts):
+            source.do(
+                f"update event_logs set {column} = cast(%s as jsonb)"
+                f" where abs(hashtext('{column}' || id)) %% {2 * len(texts)} = %s",
+                text,
+                place,
+            )

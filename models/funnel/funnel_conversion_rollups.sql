@@ -22,126 +22,15 @@ funnel_steps as (
 
 ),
 
-step_1_events as (
+entries as {{ not_materialized() }} (
 
-    select
-        steps.funnel_id,
-        steps.conversion_window,
-        events.anonymous_user_id,
-        {{ day_of('events.occurred_at') }} as day,
-        nullif(events.experiment_map, 'null') as experiment_map,
-        min(events.occurred_at) as occurred_at
-        {{- each_dimension() }}
-    from {{ events(until=window_end(), with_dimensions=true) }} as events
-    inner join steps on steps.event_name = events.event_name and steps.step = 1
-    where
-        {{ is_in_days(day_of('events.occurred_at')) }}
-        and events.anonymous_user_id is not null
-    group by 1, 2, 3, 4, 5 {{- each_dimension() }}
-    {{ computed_once('having') }}
+    select * from {{ working(ref('int_funnel_entries')) }}
 
 ),
 
-first_of_days as (
-
-    select
-        funnel_id,
-        anonymous_user_id,
-        day,
-        min(occurred_at) as entered_at
-    from step_1_events
-    group by 1, 2, 3
-
-),
-
--- Of several events at the moment of the entry, the values that are first in order count.
-entries as (
-
-    select
-        first_of_days.funnel_id,
-        first_of_days.anonymous_user_id,
-        first_of_days.day,
-        first_of_days.entered_at,
-        events.conversion_window,
-        min(events.experiment_map) as experiment_map,
-        {{ row_id([
-            'first_of_days.funnel_id', 'first_of_days.anonymous_user_id', 'first_of_days.day'
-        ]) }} as entry_id
-        {{- each_dimension('min(events.{})') }}
-    from first_of_days
-    inner join step_1_events as events
-        on
-            events.funnel_id = first_of_days.funnel_id
-            and events.anonymous_user_id = first_of_days.anonymous_user_id
-            and events.occurred_at = first_of_days.entered_at
-    group by 1, 2, 3, 4, 5
-    {{ computed_once('having') }}
-
-),
-
-entrants as (
-
-    select
-        funnel_id,
-        anonymous_user_id,
-        min(entered_at) as first_entry,
-        max(entered_at + conversion_window) as last_moment,
-        {{ row_id(['funnel_id', 'anonymous_user_id']) }} as entrant_id
-    from entries
-    group by 1, 2
-
-),
-
--- Each entrant's entries and events of later steps.
-journeys as (
-
-    select
-        entrants.entrant_id,
-        1 as step,
-        entries.entered_at as occurred_at,
-        entries.entry_id
-    from entries
-    inner join entrants
-        on
-            entrants.funnel_id = entries.funnel_id
-            and entrants.anonymous_user_id = entries.anonymous_user_id
-    union all
-    select
-        entrants.entrant_id,
-        steps.step,
-        events.occurred_at,
-        null as entry_id
-    from {{ events(until=conversions_until()) }} as events
-    inner join steps on steps.event_name = events.event_name and steps.step > 1
-    inner join entrants
-        on
-            entrants.funnel_id = steps.funnel_id
-            and entrants.anonymous_user_id = events.anonymous_user_id
-    where
-        events.occurred_at >= entrants.first_entry
-        and events.occurred_at <= entrants.last_moment
-
-),
-
--- `latest_entry` is the number of the entrant's latest entry from which the row's step is reached
--- in order: at step n the greatest of the rows of step n - 1 until then. So each step takes one
--- look back along the same order, not a pass of its own. Events at one moment are in order.
 numbered as (
 
-    select
-        entrant_id,
-        step,
-        occurred_at,
-        entry_id,
-        count(entry_id) over journey as latest_entry,
-        {{ lag_in(
-            'step', 'journey', 'partition by entrant_id order by occurred_at, step'
-        ) }} as previous_step
-    from journeys
-    {{ computed_once('where') }}
-    window journey as (
-        partition by entrant_id order by occurred_at, step rows unbounded preceding
-    )
+    select * from {{ working(ref('int_funnel_journeys')) }}
 
 ),
 
