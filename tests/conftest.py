@@ -41,7 +41,7 @@ TOGETHER = {
     "tests/browser/": "browser",
     "tests/chaos/test_planted_functions.py": "planted functions",
 }
-LONGEST = ("test_extending.py", "test_workflows.py")
+LONGEST = ("test_spark.py", "test_extending.py", "test_workflows.py")
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
