@@ -28,7 +28,7 @@ from dbt_project import (
     check,
     mapping,
     options,
-    preflight,
+    our_tables,
     report,
     run_log,
     runner,
@@ -125,7 +125,7 @@ def cli(
 def runs(limit, as_json):
     """List the latest runs, newest first."""
     with failures(as_json), _connection() as conn:
-        preflight.check_code(conn, analytics_schema(), owners=False)
+        our_tables.check_code(conn, analytics_schema(), owners=False)
         rows = run_log.recent(conn, analytics_schema(), limit)
     click.echo(report.runs_listed(rows, as_json))
 

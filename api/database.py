@@ -12,7 +12,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 
 from api.queries import MADE_BY, NAMES, TABLES
 from api.settings import Settings
-from dbt_project import preflight
+from dbt_project import our_tables
 from dbt_project.messages import DatabaseError
 
 PAUSE_S = 1.0
@@ -193,7 +193,7 @@ class Database:
         """
         with conn.transaction():
             conn.execute(self.preamble)
-            preflight.check_schema(conn, self.schema, writes=False)
+            our_tables.check_schema(conn, self.schema, writes=False)
         self._checked = True
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from dbt_project import check, home, preflight, run_log
+from dbt_project import check, home, our_tables, run_log
 from dbt_project.check import START, Found
 from dbt_project.database import (
     analytics_schema,
@@ -163,7 +163,7 @@ def _tell(
             run_log.keep_open(conn)
             key = f"{schema}:alerts"
             conn.execute(f"select pg_advisory_xact_lock({run_log.LOCK_KEY})", [key])
-            preflight.check_code(conn, schema)
+            our_tables.check_code(conn, schema)
             if not check.exists(conn, schema, "rollup_alerts"):
                 conn.execute(sql.SQL(DDL).format(table, table))
             conn.execute(sql.SQL(FORGET).format(table))

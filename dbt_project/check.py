@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from dbt_project import freshness, preflight, run_log
+from dbt_project import freshness, our_tables, preflight, run_log
 from dbt_project.messages import one_line
 from dbt_project.window import JOBS
 
@@ -84,8 +84,8 @@ def check(
 
     `conn` is in a transaction. Writes nothing. What never ran here is no trouble.
     """
-    preflight.check_code(conn, analytics, owners=False)
-    preflight.check_schema(conn, analytics, writes=False)
+    our_tables.check_code(conn, analytics, owners=False)
+    our_tables.check_schema(conn, analytics, writes=False)
     now = datetime.now(UTC)
     idle = preflight.idle(conn, source, JOBS)
     jobs = [job for job in JOBS if job not in idle]

@@ -12,10 +12,10 @@ import psycopg
 from psycopg import sql
 from psycopg.errors import Diagnostic, InsufficientPrivilege, LockNotAvailable
 
-from dbt_project import preflight, run_log
+from dbt_project import our_tables, run_log
 from dbt_project.database import PINNED, only_row
 from dbt_project.messages import DatabaseError, echo, one_line
-from dbt_project.preflight import OURS
+from dbt_project.our_tables import OURS
 from dbt_project.source import TABLES, existing_source_tables
 
 LOCK_TIMEOUT = "10s"
@@ -126,7 +126,7 @@ def init(conn: psycopg.Connection, wanted: Wanted) -> list[str]:
 
 def check(conn: psycopg.Connection, wanted: Wanted) -> None:
     """Raise DatabaseError for what is wrong with `wanted`, before anything is changed."""
-    preflight.check_schema(conn, wanted.analytics)
+    our_tables.check_schema(conn, wanted.analytics)
     for role in (wanted.writer, *wanted.readers):
         query = "select count(*) from pg_roles where rolname = %s"
         if role is not None and not only_row(conn, query, [role])[0]:

@@ -20,7 +20,7 @@ from dbt_project import limits, macros, retry, run_log, settings
 from dbt_project.database import connect, only_row
 from dbt_project.days import today
 from dbt_project.messages import DatabaseError, Failure, echo
-from dbt_project.preflight import described
+from dbt_project.our_tables import described
 from dbt_project.run_log import JobRun
 from dbt_project.window import ROLLUPS, Window
 

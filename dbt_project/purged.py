@@ -8,7 +8,7 @@ import psycopg
 from dbt_project import limits
 from dbt_project.database import only_row
 from dbt_project.messages import Failure, echo
-from dbt_project.preflight import described
+from dbt_project.our_tables import described
 from dbt_project.window import Window
 
 

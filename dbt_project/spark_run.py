@@ -4,7 +4,7 @@ from datetime import datetime
 
 import psycopg
 
-from dbt_project import limits, preflight, publish, runner, spark, spark_tables
+from dbt_project import limits, our_tables, publish, runner, spark, spark_tables
 from dbt_project.database import analytics_schema, dbt_environment, source_schema
 from dbt_project.run_log import JobRun
 from dbt_project.spark import SparkFailed
@@ -19,7 +19,7 @@ class Spark:
     def check(
         self, conn: psycopg.Connection, analytics: str, jobs: tuple[str, ...], window: Window
     ) -> None:
-        preflight.check_target(conn, analytics)
+        our_tables.check(conn, analytics)
         publish.check_zones(conn, analytics, window.zone.key)
 
     def event_log(self, conn: psycopg.Connection, window: Window) -> str:

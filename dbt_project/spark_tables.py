@@ -8,7 +8,7 @@ from typing import Any
 
 from dbt_project import ROOT, macros
 from dbt_project.lake.place import given_path
-from dbt_project.preflight import described
+from dbt_project.our_tables import described
 from dbt_project.publish import Read, Rows
 from dbt_project.spark import SparkFailed
 from dbt_project.window import MAX_DAYS, Window

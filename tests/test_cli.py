@@ -16,7 +16,7 @@ import pytest
 import tables
 from tables import GUARDED, NOW, image, stored
 
-from dbt_project import ROOT, preflight, runner
+from dbt_project import ROOT, our_tables, runner
 from dbt_project.database import connect, database_name, dbt_environment
 from dbt_project.messages import DatabaseError
 from dbt_project.source import create_source_tables
@@ -499,7 +499,7 @@ def test_a_test_that_fails_fails_its_job(source, run, monkeypatch):
         create trigger spoil before insert or update on analytics.daily_metric_rollups
         for each row when (new.metric_name = 'ingestion_lag_p95') execute function spoil()
     """)
-    monkeypatch.setattr(preflight, "check_code", lambda *_: None)  # which refuses triggers
+    monkeypatch.setattr(our_tables, "check_code", lambda *_: None)  # which refuses triggers
     outcome = run("--job", "daily", "--job", "funnel")
     assert outcome.exit_code == 1
     assert outcome.of_jobs("status") == {"daily": "FAILED", "funnel": "SUCCESS"}

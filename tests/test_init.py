@@ -15,7 +15,7 @@ from api.settings import Settings
 from dbt_project import ROOT, runner
 from dbt_project import init as initialise
 from dbt_project.database import database_name, dbt_environment
-from dbt_project.preflight import OURS
+from dbt_project.our_tables import OURS
 from dbt_project.source import TABLES
 from dbt_project.url import parse_url
 
