@@ -8,8 +8,9 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from dbt_project import freshness, our_tables, preflight, run_log
+from dbt_project import columns, freshness, our_tables, preflight, run_log
 from dbt_project.messages import one_line
+from dbt_project.settings import lake_path
 from dbt_project.window import JOBS
 
 # A run a day, and two hours for one that begins late or takes long.
@@ -87,9 +88,12 @@ def check(
     our_tables.check_code(conn, analytics, owners=False)
     our_tables.check_schema(conn, analytics, writes=False)
     now = datetime.now(UTC)
-    idle = preflight.idle(conn, source, JOBS)
-    jobs = [job for job in JOBS if job not in idle]
-    found = _silence(conn, source)
+    if lake_path() and not columns.relations(conn, source, ["event_logs"]):
+        # Only Spark can read it.
+        jobs, found = [*JOBS], Found()
+    else:
+        idle = preflight.idle(conn, source, JOBS)
+        jobs, found = [job for job in JOBS if job not in idle], _silence(conn, source)
     if exists(conn, analytics, "rollup_runs"):
         found |= failed_jobs(conn, analytics, jobs)
         found |= _old_jobs(conn, analytics, jobs, now, max_age_hours)

@@ -1,4 +1,4 @@
-"""What differs from app to app, from environment variables: its zone, events and seeds."""
+"""What differs from app to app, from environment variables: its zone, events, seeds, lake."""
 
 import os
 import re
@@ -50,6 +50,11 @@ def key_events() -> tuple[str, ...]:
             " order_placed,subscription_started."
         )
     return names
+
+
+def lake_path() -> str:
+    """Return where the event log is in a lake, from LAKE_PATH as it is given; empty without one."""
+    return os.environ.get("LAKE_PATH", "").strip()
 
 
 def seeds() -> Path:

@@ -18,7 +18,7 @@ from pathlib import Path
 from dbt_project import ROOT, home
 from dbt_project.lake.place import given_path
 from dbt_project.messages import HELD, Failure
-from dbt_project.settings import BadSetting
+from dbt_project.settings import BadSetting, lake_path
 
 METHODS = ("session", "thrift", "http")
 PORTS = {"thrift": 10_000, "http": 443}
@@ -56,8 +56,8 @@ def warehouse() -> Path:
 
 def environment() -> dict[str, str]:
     """Return the variables of dbt's profile and models that depend on the current folder."""
-    lake = os.environ.get("LAKE_PATH", "").strip()
-    return {"SPARK_WAREHOUSE": str(warehouse())} | ({"LAKE_PATH": given_path()} if lake else {})
+    lake = {"LAKE_PATH": given_path()} if lake_path() else {}
+    return {"SPARK_WAREHOUSE": str(warehouse())} | lake
 
 
 @contextmanager
@@ -199,7 +199,7 @@ def _check_lake() -> None:
 
     What lies elsewhere only Spark can see, which may have other credentials than this process.
     """
-    if not os.environ.get("LAKE_PATH", "").strip():
+    if not lake_path():
         return
     path = given_path()
     if not path.startswith("/"):

@@ -10,6 +10,7 @@ from dbt_project import ROOT, macros
 from dbt_project.lake.place import given_path
 from dbt_project.our_tables import described
 from dbt_project.publish import Read, Rows
+from dbt_project.settings import lake_path
 from dbt_project.spark import SparkFailed
 from dbt_project.window import MAX_DAYS, Window
 
@@ -160,7 +161,7 @@ def first_event(query: Query, source: str, as_of: datetime) -> datetime | None:
 
     Looks for its day by halves, so that only one day of the log is read.
     """
-    lake = os.environ.get("LAKE_PATH", "").strip()
+    lake = lake_path()
     logs = quoted("parquet", f"{given_path()}/event_logs") if lake else quoted(source, "event_logs")
     since, until = as_of - timedelta(days=MAX_DAYS), as_of + timedelta(minutes=5)
     valid = " and ".join(

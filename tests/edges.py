@@ -88,6 +88,7 @@ JSON_MAPS = (
 JSON_PROPERTIES = (
     '{"source": "ad"}', '{"source": 1.50}', '{"source": "1.50"}', '{"source": null}', "{}",
     '{"source": true, "other": {"source": "no"}}', '{"source": "a \\"b\\\\c"}',
+    '{"source": {"a": [1, "b,c: \\"d\\"", []], "e": null, "f": {}}}', '{"source": ["a", true]}',
 )  # fmt: skip
 
 

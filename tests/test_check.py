@@ -101,11 +101,13 @@ def test_no_trouble(rollups, cli, found):
     )
 
 
-def test_what_never_ran_is_no_trouble_and_a_missing_source_is(rollups, found):
+def test_what_never_ran_is_no_trouble_and_a_missing_source_is(rollups, found, monkeypatch):
     rollups.do("drop schema analytics cascade")
     assert found() == {}
     rollups.do("drop table event_logs")
     assert "event_logs in schema public cannot be read" in found()["source"]
+    monkeypatch.setenv("LAKE_PATH", "s3a://bucket/events")
+    assert found() == {}
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 from uuid import uuid4
 
 from dbt_project.messages import Failure
-from dbt_project.settings import BadSetting
+from dbt_project.settings import BadSetting, lake_path
 
 # Spark reads nothing below a name that begins with an underscore or a dot.
 UNFINISHED = "_unfinished"
@@ -33,7 +33,7 @@ def require_pyarrow() -> None:
 
 def given_path() -> str:
     """Return LAKE_PATH, a local path as an absolute one. Raises BadSetting if it is not set."""
-    given = os.environ.get("LAKE_PATH", "").strip()
+    given = lake_path()
     if not given:
         raise BadSetting(f"LAKE_PATH is not set. {HELP}")
     if given.startswith("file:"):

@@ -197,7 +197,11 @@
     {{ column }} #>> array['{{ names | join("', '") }}']
 {%- endmacro %}
 
-{#- A number in the path is the name of a property there, not a place in an array. -#}
+{#-
+    A number in the path is the name of a property there, not a place in an array. An object or an
+    array gets the spaces that jsonb prints behind `,` and `:`. Strings may hold these, too; so each
+    string and each other token is followed by a control character first, which JSON does not hold.
+-#}
 {% macro spark__json_path(column, names) -%}
     {%- set type = namespace(text='string') -%}
     {%- for name in names | reverse -%}
@@ -207,5 +211,15 @@
         from_json({{ marked_json(column) }}, '{{ type.text }}')
         {%- for name in names %}.`={{ name }}`{% endfor -%}
     {%- endset -%}
-    case when startswith({{ found }}, '=') then substr({{ found }}, 2) else {{ found }} end
+    {%- set compact -%}
+        regexp_replace(
+            get_json_object({{ column }}, "$['{{ names | join("']['") }}']"),
+            r'("(?:[^"\\]|\\.)*+"|[^"\[\]{},:]+|[\]}])', '$1\u0001'
+        )
+    {%- endset -%}
+    case
+        when startswith({{ found }}, '=') then substr({{ found }}, 2)
+        when {{ found }} is not null then replace(replace(replace(
+            {{ compact }}, '\u0001,', ', '), '\u0001:', ': '), '\u0001', '')
+    end
 {%- endmacro %}
