@@ -20,9 +20,11 @@ from dbt_project import ROOT
 from dbt_project.report import table
 from dbt_project.window import JOBS
 
-# Enough for any size: what a query cannot hold in it, Spark spills to the disk.
+# Enough memory for any size: what a query cannot hold in it, Spark spills to the disk. The bytes of
+# vectored reads are not counted.
 CONFIGURATION = """
 spark.driver.memory 2g
+spark.hadoop.parquet.hadoop.vectored.io.enabled false
 spark.eventLog.enabled true
 spark.eventLog.compress false
 spark.eventLog.rolling.enabled false

@@ -31,6 +31,8 @@ LIMITS, RUN = "limits: ", "run: "
 # A skipped node depends on one that failed, whose error is reported.
 SKIPPED = "skipped"
 SERVICE = "analytics_rollups"
+# Of a message. Spark's go on for pages, with its plan or with what Java called.
+MOST_LINES = 10
 # The events that carry the traceback of a node's failure.
 TRACED = ("CatchableExceptionOnRun", "NodeConnectionReleaseError")
 
@@ -299,7 +301,8 @@ def _record(node: Any, result: Any, runs: list[JobRun], trace: str) -> None:
 def _problem(node: Any, result: Any) -> str:
     """Say which node failed, what the database said, and where the SQL is."""
     lines = [f"{node.resource_type} {node.name}: {result.status}"]
-    lines += [line.strip() for line in result.message.splitlines() if line.strip()]
+    told = [line.strip() for line in result.message.splitlines() if line.strip()]
+    lines += [*told[:MOST_LINES], "… The rest is in dbt's log."] if told[MOST_LINES:] else told
     if compiled := getattr(node, "compiled_path", None):  # a seed has none
         lines.append(f"SQL: {os.path.relpath(ROOT / compiled)}")
     return "\n  ".join(lines)
