@@ -31,8 +31,10 @@ LIMITS, RUN = "limits: ", "run: "
 # A skipped node depends on one that failed, whose error is reported.
 SKIPPED = "skipped"
 SERVICE = "analytics_rollups"
-# Of a message. Spark's go on for pages, with its plan or with what Java called.
-MOST_LINES = 10
+# Of a message. Spark's go on for pages, with its plan.
+MOST_LINES = 20
+# In a message of Java, what called what.
+JAVA = re.compile(r"^\s*(at [\w.$/<>@-]+\(.*\)|\.\.\. \d+ more)\s*$\n?", re.M)
 # The events that carry the traceback of a node's failure.
 TRACED = ("CatchableExceptionOnRun", "NodeConnectionReleaseError")
 
@@ -263,7 +265,7 @@ def build(
 
 def _told(error: BaseException) -> str:
     """Return dbt's message; of a check at the start of a run, what the check says."""
-    text = str(error) or type(error).__name__
+    text = re.sub(JAVA, "", str(error)) or type(error).__name__
     return re.sub(r"\A\s*Compilation Error in operation .*\n\s*", "", text)
 
 
@@ -301,11 +303,17 @@ def _record(node: Any, result: Any, runs: list[JobRun], trace: str) -> None:
 def _problem(node: Any, result: Any) -> str:
     """Say which node failed, what the database said, and where the SQL is."""
     lines = [f"{node.resource_type} {node.name}: {result.status}"]
-    told = [line.strip() for line in result.message.splitlines() if line.strip()]
-    lines += [*told[:MOST_LINES], "… The rest is in dbt's log."] if told[MOST_LINES:] else told
+    lines += _lines(result.message)
     if compiled := getattr(node, "compiled_path", None):  # a seed has none
         lines.append(f"SQL: {os.path.relpath(ROOT / compiled)}")
     return "\n  ".join(lines)
+
+
+def _lines(message: str) -> list[str]:
+    """Return the lines that say what happened."""
+    lines = [line.strip() for line in JAVA.sub("", message).splitlines() if line.strip()]
+    rest = lines[MOST_LINES:]
+    return [*lines[:MOST_LINES], "… The rest is in dbt's log."] if rest else lines
 
 
 def _put(path: Path, text: str) -> None:

@@ -9,7 +9,7 @@ from contextlib import closing
 
 import pytest
 
-from dbt_project import spark, spark_tables
+from dbt_project import runner, spark, spark_tables
 from dbt_project.messages import Failure
 
 VARIABLES = ("METHOD", "HOST", "PORT", "TOKEN", "MASTER", "USER")
@@ -262,3 +262,20 @@ def test_values_that_agree_are_not_written_again():
 )  # fmt: skip
 def test_reason_is_the_line_that_tells(message, reason):
     assert spark_tables._reason(ValueError(message)) == reason
+
+
+def test_what_java_called_is_not_told():
+    told = (
+        "An error occurred while calling o335.collectToPython.\n: org.apache.spark.SparkException:"
+        " [FAILED_READ_FILE] Cannot read a.parquet.\n\tat org.apache.spark.A$.f(A.scala:920)\n\tat"
+        " java.base/java.lang.Thread.run(Thread.java:840)\nCaused by: java.lang.RuntimeException:"
+        " not a Parquet file\n\tat org.B.<init>(B.java:9)\n\t... 23 more\n"
+    )
+    wanted = [
+        "An error occurred while calling o335.collectToPython.",
+        ": org.apache.spark.SparkException: [FAILED_READ_FILE] Cannot read a.parquet.",
+        "Caused by: java.lang.RuntimeException: not a Parquet file",
+    ]
+    assert runner._lines(told) == wanted
+    assert runner._told(Exception(told)).splitlines() == wanted
+    assert runner._lines("plan\n" * 30)[-2:] == ["plan", "… The rest is in dbt's log."]
