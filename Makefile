@@ -55,7 +55,7 @@ audit: setup ## Ask the Python Package Index which pinned versions have known vu
 	.venv/audit/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip
 
 oldest: .venv/dev ## Run the jobs' tests on the oldest PostgreSQL that is supported, Debian's 15
-	.ci/with-postgres $(OLDEST) $(BIN)/python -m pytest \
+	.ci/with-postgres $(OLDEST) $(BIN)/python -m pytest --numprocesses 2 \
 	    tests/test_guarantees.py tests/test_against_oracle.py tests/test_readouts.py \
 	    tests/test_run_log.py tests/test_dbt_project.py \
 	    tests/chaos/test_planted_functions.py tests/chaos/test_source_shapes.py tests/test_plans.py
