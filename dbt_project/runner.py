@@ -265,7 +265,7 @@ def build(
 
 def _told(error: BaseException) -> str:
     """Return dbt's message; of a check at the start of a run, what the check says."""
-    text = re.sub(JAVA, "", str(error)) or type(error).__name__
+    text = JAVA.sub("", str(error)) or type(error).__name__
     return re.sub(r"\A\s*Compilation Error in operation .*\n\s*", "", text)
 
 

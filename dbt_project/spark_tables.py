@@ -161,16 +161,15 @@ def first_event(query: Query, source: str, as_of: datetime) -> datetime | None:
 
     Looks for its day by halves, so that only one day of the log is read.
     """
-    lake = lake_path()
-    logs = quoted("parquet", f"{given_path()}/event_logs") if lake else quoted(source, "event_logs")
+    place = ("parquet", f"{given_path()}/event_logs") if lake_path() else (source, "event_logs")
+    logs = quoted(*place)
     since, until = as_of - timedelta(days=MAX_DAYS), as_of + timedelta(minutes=5)
     valid = " and ".join(
         f"occurred_at {sign} timestamp '{at.astimezone(UTC).replace(tzinfo=None)}+00:00'"
         for sign, at in ((">=", since), ("<=", until))
     )
-    named = query(f"describe query select * from {logs}")
     where = valid
-    if ("day", "date") in [row[:2] for row in named]:
+    if ("day", "date") in [row[:2] for row in query(f"describe query select * from {logs}")]:
         first, last = since.astimezone(UTC).date(), until.astimezone(UTC).date()
 
         def found(low: date, high: date) -> str:

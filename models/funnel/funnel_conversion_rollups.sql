@@ -28,6 +28,7 @@ entries as {{ not_materialized() }} (
 
 ),
 
+-- Kept by PostgreSQL, unlike the entries: two CTEs read it, and its sort is the dearest part.
 numbered as (
 
     select * from {{ working(ref('int_funnel_journeys')) }}
