@@ -100,6 +100,7 @@ def agree(
         query(f"alter table {name} drop if exists partition (day = date '{day}')")
     types = {str(row[0]): str(row[1]) for row in query(f"describe query select * from {name}")}
     values: list[str] = []
+    query("set spark.sql.sources.partitionOverwriteMode = dynamic")  # or other days would go
     for nth, day in enumerate(changed, start=1):
         for row in wanted[day].values():
             given = dict(zip(columns, row, strict=True))
@@ -193,7 +194,9 @@ def first_event(query: Query, source: str, as_of: datetime) -> datetime | None:
 
 def _reason(error: Exception) -> str:
     """Return the line of a message that says what happened; pages of Java follow it."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    answer = next(iter(error.args), None)  # over Thrift, with the stack as part of its one line
+    text = getattr(getattr(answer, "status", None), "errorMessage", None) or str(error)
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
     titles = ("Database Error", "Runtime Error", "Compilation Error")  # of dbt
     return next((line for line in lines if line not in titles), type(error).__name__)
 

@@ -1,4 +1,4 @@
-"""A standalone Spark cluster on this machine: a master and workers, each a process of its own."""
+"""Spark in processes of its own: a standalone cluster's master and workers, or a Thrift server."""
 
 import json
 import os
@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+
+import spark_here
 
 # What every client of the cluster gets: one core and little memory for each executor. To compile
 # code would take longer than so few rows.
@@ -31,6 +33,17 @@ spark.sql.maxPlanStringLength 1000
 STARTED = re.compile(r"Starting Spark master at (spark://\S+)")
 DAY = re.compile(r"day#\d+ [<>]= (\d{4}-\d\d-\d\d)")
 REGISTERED = re.compile("Successfully registered with master")
+SERVES = re.compile(r"Starting ThriftBinaryCLIService on port (\d+) ")
+# Its zone is not UTC, and what it overwrites it overwrites whole.
+SERVER = f"""
+{spark_here.DEFAULTS}
+spark.master local[2]
+spark.driver.extraJavaOptions -Duser.timezone=America/New_York -Dderby.stream.error.file=/dev/null
+spark.sql.shuffle.partitions 4
+spark.sql.warehouse.dir {{folder}}/tables
+spark.hadoop.javax.jdo.option.ConnectionURL jdbc:derby:;create=true;databaseName={{folder}}/catalog
+spark.ui.enabled false
+"""
 PATIENCE_S = 120
 
 
@@ -88,13 +101,13 @@ def cluster(folder: Path, workers: int = 2) -> Iterator[Cluster]:
     (folder / "spark-defaults.conf").write_text(CLIENT.format(folder=folder))
     processes = []
     try:
-        started = _start(folder, "master", "master.Master", "--port", "0")
+        started = _daemon(folder, "master", "master.Master", "--port", "0")
         processes.append(started)
         master = _logged(folder / "master.log", STARTED, started)[1]
         for number in range(workers):
             name = f"worker-{number}"
             limits = ("--cores", "1", "--memory", "1g", "--work-dir", folder / name)
-            processes.append(_start(folder, name, "worker.Worker", *limits, master))
+            processes.append(_daemon(folder, name, "worker.Worker", *limits, master))
             _logged(folder / f"{name}.log", REGISTERED, processes[-1])
         yield Cluster(master, processes[1:], folder)
     finally:
@@ -102,18 +115,40 @@ def cluster(folder: Path, workers: int = 2) -> Iterator[Cluster]:
             _kill(process)
 
 
-def _start(folder: Path, name: str, what: str, *arguments: object) -> subprocess.Popen:
-    """Start a daemon of the pyspark wheel in the foreground, on free ports."""
+@contextmanager
+def thrift_server(folder: Path) -> Iterator[int]:
+    """Run a Thrift server that keeps its tables in `folder`; yield its port."""
+    (folder / "spark-defaults.conf").write_text(SERVER.format(folder=folder))
+    process = _start(
+        folder, "thrift", "spark-submit", "--class",
+        "org.apache.spark.sql.hive.thriftserver.HiveThriftServer2", "spark-internal",
+        "--hiveconf", "hive.server2.thrift.port=0",
+        "--hiveconf", "hive.server2.thrift.bind.host=127.0.0.1",
+    )  # fmt: skip
+    try:
+        yield int(_logged(folder / "thrift.log", SERVES, process)[1])
+    finally:
+        _kill(process)
+
+
+def _daemon(folder: Path, name: str, what: str, *arguments: object) -> subprocess.Popen:
+    host = ("--host", "127.0.0.1", "--webui-port", "0")
+    what = f"org.apache.spark.deploy.{what}"
+    return _start(folder, name, "spark-class", what, *host, *arguments, memory="256m")
+
+
+def _start(
+    folder: Path, name: str, program: str, *arguments: object, memory: str = "1g"
+) -> subprocess.Popen:
+    """Start a program of the pyspark wheel in the foreground; its log is `name`.log."""
     spec = find_spec("pyspark")
     assert spec and spec.origin
     home = Path(spec.origin).parent
-    host = ("--host", "127.0.0.1", "--webui-port", "0")
     with (folder / f"{name}.log").open("w") as log:
         return subprocess.Popen(
-            [home / "bin/spark-class", f"org.apache.spark.deploy.{what}", *host,
-             *map(str, arguments)],
+            [home / "bin" / program, *map(str, arguments)],
             env={**os.environ, "SPARK_HOME": str(home), "SPARK_CONF_DIR": str(folder),
-                 "SPARK_DAEMON_MEMORY": "256m", "SPARK_LOCAL_IP": "127.0.0.1"},
+                 "SPARK_DAEMON_MEMORY": memory, "SPARK_LOCAL_IP": "127.0.0.1"},
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
