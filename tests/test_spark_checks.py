@@ -6,6 +6,7 @@ import re
 import socket
 import time
 from contextlib import closing
+from types import SimpleNamespace
 
 import pytest
 
@@ -262,6 +263,12 @@ def test_values_that_agree_are_not_written_again():
 )  # fmt: skip
 def test_reason_is_the_line_that_tells(message, reason):
     assert spark_tables._reason(ValueError(message)) == reason
+
+
+def test_reason_of_a_thrift_server():
+    status = SimpleNamespace(errorMessage="Error running query: No t.", infoMessages=["at A"] * 50)
+    error = Exception(SimpleNamespace(status=status))
+    assert spark_tables._reason(error) == "Error running query: No t."
 
 
 def test_what_java_called_is_not_told():
