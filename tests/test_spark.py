@@ -61,11 +61,11 @@ def test_spark_publishes_what_postgresql_computes(source, run, both, tmp_path, m
     both(NIGHT, "--window-days", 14)
     before = spark_here.partitions(tmp_path / "spark", BY_SPARK)
     change(source)
-    both(NIGHT + 2 * HOUR, "--window-days", 3, "--job", "daily")
+    both(NIGHT + 2 * HOUR, "--window-days", 3, "--job", "daily", "--job", "funnel")
 
     after = spark_here.partitions(tmp_path / "spark", BY_SPARK)
     changed = {part for part in before.keys() | after.keys() if before.get(part) != after.get(part)}
     days = {part.rpartition("=")[2] for part in changed if "period=week" not in part}
     assert days == {"2025-11-01", "2025-11-02", "2025-11-03"}
     logged = source.conn.execute("select status, count(*) from analytics.rollup_runs group by 1")
-    assert logged.fetchall() == [("SUCCESS", 6)]
+    assert logged.fetchall() == [("SUCCESS", 7)]

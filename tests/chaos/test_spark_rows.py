@@ -202,3 +202,4 @@ def test_only_jobs_with_a_source_have_rows(source, engines):
     source.do("drop table assignments, experiments, experiment_variants")
     both.build(NOON, 3)
     assert both.differences() == []
+    assert {*ROLLUPS.values()} < {*TABLES}
